@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What base needs of the host to wait: supplied once by the machine layer (src/machine/host/park.c, futex), or by a test.
+ */
+#ifndef QUIRE_BASE_PARK_H
+#define QUIRE_BASE_PARK_H
+
+#include "base/types.h"
+
+/* Sleeps while *word == expected; may return early for no reason, callers loop. */
+void quire_park(_Atomic uint32_t *word, uint32_t expected);
+
+/* Wakes at most `count` threads parked on the word (UINT32_MAX: all). */
+void quire_unpark(_Atomic uint32_t *word, uint32_t count);
+
+/* A hint that the thread is spinning; after a while it may give up the CPU. `spins` counts the calls in one wait. */
+void quire_relax(uint32_t spins);
+
+/*
+ * The calling thread's slot, 0 to QUIRE_THREAD_SLOTS - 1: threads get slots in turn at their first call, and share them when
+ * there are more threads than slots. For per-thread caches and counters, each of which is guarded or atomic.
+ */
+#define QUIRE_THREAD_SLOTS 16
+uint32_t quire_thread_slot(void);
+
+#endif

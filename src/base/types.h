@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scalar types and small helpers that every unit uses.
+ */
+#ifndef QUIRE_BASE_TYPES_H
+#define QUIRE_BASE_TYPES_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_SHIFT 12
+#define PAGE_SIZE ((uint64_t)1 << PAGE_SHIFT)
+#define PAGE_MASK (~(PAGE_SIZE - 1))
+
+/* Rounds a byte count or address up to a page; wraps to 0 near the top, which callers must test. */
+#define PAGE_ALIGN(x) (((uint64_t)(x) + PAGE_SIZE - 1) & PAGE_MASK)
+#define PAGE_ALIGN_DOWN(x) ((uint64_t)(x)&PAGE_MASK)
+#define PAGE_OFFSET(x) ((uint64_t)(x) & (PAGE_SIZE - 1))
+
+/* Page frame number: index of a frame in the arena. */
+typedef uint64_t pfn_t;
+/* Index of a page in a file or object, in pages. */
+typedef uint64_t pgoff_t;
+
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
+
+#define QUIRE_MUST_CHECK __attribute__((warn_unused_result))
+#define QUIRE_CACHE_ALIGNED __attribute__((aligned(64)))
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+
+static inline uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+#endif
