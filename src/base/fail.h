@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Counted failure injection: the Nth call at a kind of site fails, or every call from the Nth on. Tests sweep N from 1
- * until a run reaches no failure.
+ * Counted failure injection: the Nth call at a kind of site fails, or every call from the Nth on.
+ * Tests sweep N from 1 until a run reaches no failure.
  *
- * The counters are process-wide and atomic. When nothing is armed, quire_should_fail() costs one relaxed load.
+ * The counters are process-wide and atomic. When nothing is armed, quire_should_fail() costs one
+ * relaxed load.
  */
 #ifndef QUIRE_BASE_FAIL_H
 #define QUIRE_BASE_FAIL_H
@@ -18,7 +19,8 @@ enum fail_site {
 	FAIL_SITES
 };
 
-/* Makes call number `nth` (1 is the next one) at `site` fail; with `from_then_on`, all later ones too. 0 disarms. */
+/* Makes call number `nth` (1 is the next one) at `site` fail; with `from_then_on`, all later ones
+ * too. 0 disarms. */
 void quire_fail_arm(enum fail_site site, uint64_t nth, bool from_then_on);
 
 /* Disarms all sites; says whether any injected failure was delivered since the last arming. */

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hands thread slots out in turn (base/park.h).
+ */
+#include "base/park.h"
+
+_Thread_local uint32_t quire_thread_slot_plus_one QUIRE_FAST_TLS;
+
+static _Atomic uint32_t next_slot;
+
+uint32_t quire_thread_slot_assign(void)
+{
+	uint32_t turn = atomic_fetch_add_explicit(&next_slot, 1, memory_order_relaxed);
+	uint32_t slot = turn % QUIRE_THREAD_SLOTS;
+
+	quire_thread_slot_plus_one = slot + 1;
+	return slot;
+}
