@@ -13,8 +13,10 @@ check_header() {
 	include/*) spelling="<${header#include/}>" ;;
 	src/*) spelling="\"${header#src/}\"" ;;
 	esac
+	# The typedef is there because ISO C wants at least one declaration, and a header of macros has none.
 	local text="#include $spelling
-#include $spelling"
+#include $spelling
+typedef int declaration;"
 	# shellcheck disable=SC2086
 	case "$header" in
 	include/*)
