@@ -42,4 +42,7 @@ static inline uint32_t quire_thread_slot(void)
 	return quire_thread_slot_assign();
 }
 
+/* Slots handed out so far: those from this number on have never been used by any thread. */
+uint32_t quire_thread_slots_used(void);
+
 #endif
