@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 c_files() {
-	find src include tests bench -name '*.[ch]' -print0 | sort -z
+	find . \( -path ./build -o -path ./.git \) -prune -o -name '*.[ch]' -printf '%P\0' | sort -z
 }
 
 if [ "${1:-}" != --check ]; then
