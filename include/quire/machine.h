@@ -2,11 +2,12 @@
 /*
  * machine.h - what the core asks of a machine: the thing that puts page tables in front of a CPU.
  *
- * The page table (x86-64 format, 4 levels, pages of it in frames) is the only truth. Whatever a machine holds beside it
- * is a cache of it. The core tells a machine when an entry changed; the machine sets accessed and dirty bits in
- * entries, always with atomic operations.
+ * The page table (x86-64 format, 4 levels, pages of it in frames) is the only truth. Whatever a
+ * machine holds beside it is a cache of it. The core tells a machine when an entry changed; the
+ * machine sets accessed and dirty bits in entries, always with atomic operations.
  *
- * Functions are called from any thread, also with Quire's locks held, so none of them may call back into Quire.
+ * Functions are called from any thread, also with Quire's locks held, so none of them may call back
+ * into Quire.
  */
 #ifndef QUIRE_MACHINE_H
 #define QUIRE_MACHINE_H
@@ -24,29 +25,31 @@ struct quire_machine_ops {
 	const char *name;
 
 	/*
-	 * Memory for `bytes` bytes of frames (a multiple of 4096), zero-filled, at least page-aligned, the same for all mms.
-	 * 0 and the address in *base, or -ENOMEM. Called once for each instance.
+	 * Memory for `bytes` bytes of frames (a multiple of 4096), zero-filled, at least
+	 * page-aligned, the same for all mms. 0 and the address in *base, or -ENOMEM. Called once
+	 * for each instance.
 	 */
 	int (*arena_create)(struct quire_machine *machine, uint64_t bytes, void **base);
 	void (*arena_destroy)(struct quire_machine *machine, void *base, uint64_t bytes);
 
 	/*
-	 * A new mm whose top-level table is the frame `root`. *context is the machine's own and comes back in the calls
-	 * below. 0 or -errno (ENOMEM).
+	 * A new mm whose top-level table is the frame `root`. *context is the machine's own and
+	 * comes back in the calls below. 0 or -errno (ENOMEM).
 	 */
 	int (*mm_create)(struct quire_machine *machine, uint64_t root, void **context);
 	/* No CPU runs this mm any more and no translation of it may be left. */
 	void (*mm_destroy)(struct quire_machine *machine, void *context);
 
 	/*
-	 * Entries in [start, end) bytes became present or more permissive. A hint: NULL where the machine walks the tables
-	 * itself and takes a missing entry as a reason to walk again.
+	 * Entries in [start, end) bytes became present or more permissive. A hint: NULL where the
+	 * machine walks the tables itself and takes a missing entry as a reason to walk again.
 	 */
 	void (*publish)(struct quire_machine *machine, void *context, uint64_t start, uint64_t end);
 
 	/*
-	 * Entries in [start, end) bytes became absent or less permissive. When it returns, no CPU uses an older translation of
-	 * the range, and every accessed or dirty bit that a CPU set through one stands in memory. Cannot fail.
+	 * Entries in [start, end) bytes became absent or less permissive. When it returns, no CPU
+	 * uses an older translation of the range, and every accessed or dirty bit that a CPU set
+	 * through one stands in memory. Cannot fail.
 	 */
 	void (*revoke)(struct quire_machine *machine, void *context, uint64_t start, uint64_t end);
 

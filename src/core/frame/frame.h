@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Frames: the arena, the buddy allocator (orders 0 to MAX_ORDER), each thread slot's cache of order-0 frames, watermarks.
+ * Frames: the arena, the buddy allocator (orders 0 to MAX_ORDER), each thread slot's cache of
+ * order-0 frames, watermarks.
  *
- * struct zone is the whole arena of one instance. Callers see pages; nobody outside core/frame touches buddy state.
+ * struct zone is the whole arena of one instance. Callers see pages; nobody outside core/frame
+ * touches buddy state.
  */
 #ifndef QUIRE_CORE_FRAME_FRAME_H
 #define QUIRE_CORE_FRAME_FRAME_H
@@ -18,33 +20,42 @@ struct quire;
 #define FRAME_CACHE_BATCH 32
 
 enum gfp_flags {
-	GFP_NOWAIT = 0,	     /* fail rather than reclaim: for callers that hold a lock inside LOCK_PAGE */
-	GFP_RECLAIM = 1,     /* may reclaim, write back and swap; no lock inside LOCK_PAGE is held */
-	GFP_ZERO = 2,	     /* zero-filled */
-	GFP_RESERVE = 4,     /* may go below the min watermark: reclaim's own needs, page tables of a fault in progress */
-	GFP_QUIET_RETRY = 8, /* a failure is expected and handled: no reclaim beyond one pass (readahead) */
+	GFP_NOWAIT =
+		0, /* fail rather than reclaim: for callers that hold a lock inside LOCK_PAGE */
+	GFP_RECLAIM = 1, /* may reclaim, write back and swap; no lock inside LOCK_PAGE is held */
+	GFP_ZERO = 2,    /* zero-filled */
+	GFP_RESERVE = 4, /* may go below the min watermark: reclaim's own needs, page tables of a
+			    fault in progress */
+	GFP_QUIET_RETRY =
+		8, /* a failure is expected and handled: no reclaim beyond one pass (readahead) */
 };
 
-enum watermark { WMARK_MIN, WMARK_LOW, WMARK_HIGH, WMARKS };
+enum watermark {
+	WMARK_MIN,
+	WMARK_LOW,
+	WMARK_HIGH,
+	WMARKS
+};
 
 /* Z = zone lock, S = the slot's lock, C = constant after zone_init(). */
 struct zone {
 	struct spinlock lock;
-	struct page *mem_map;			  /* C: one for each frame */
-	void *base;				  /* C: the arena */
-	uint64_t nr_frames;			  /* C */
+	struct page *mem_map;                      /* C: one for each frame */
+	void *base;                                /* C: the arena */
+	uint64_t nr_frames;                        /* C */
 	struct list_head free_area[MAX_ORDER + 1]; /* Z */
-	uint64_t nr_free_blocks[MAX_ORDER + 1];	  /* Z */
-	_Atomic int64_t nr_free;		  /* written under Z; frames in buddy */
-	uint64_t watermark[WMARKS];		  /* C, in frames */
+	uint64_t nr_free_blocks[MAX_ORDER + 1];    /* Z */
+	_Atomic int64_t nr_free;                   /* written under Z; frames in buddy */
+	uint64_t watermark[WMARKS];                /* C, in frames */
 	struct frame_cache {
 		struct spinlock lock;
-		uint32_t count;			    /* S */
+		uint32_t count;                        /* S */
 		struct page *frames[FRAME_CACHE_HIGH]; /* S */
 	} QUIRE_CACHE_ALIGNED cache[QUIRE_THREAD_SLOTS];
 };
 
-/* Takes over `nr_frames` frames at `base`; allocates mem_map. 0 or -ENOMEM, -EINVAL (fewer than 64 frames). */
+/* Takes over `nr_frames` frames at `base`; allocates mem_map. 0 or -ENOMEM, -EINVAL (fewer than 64
+ * frames). */
 QUIRE_MUST_CHECK int zone_init(struct zone *zone, void *base, uint64_t nr_frames);
 /* All frames must be free, except reserved ones. */
 void zone_destroy(struct zone *zone);
@@ -66,8 +77,8 @@ static inline void *page_address(const struct zone *zone, const struct page *pag
 }
 
 /*
- * Allocation without policy (no reclaim, no charge): frames/buddy only. Returns a folio of 2^order frames with refcount 1, or NULL.
- * Obeys FAIL_FRAME. Below the min watermark only with GFP_RESERVE.
+ * Allocation without policy (no reclaim, no charge): frames/buddy only. Returns a folio of 2^order
+ * frames with refcount 1, or NULL. Obeys FAIL_FRAME. Below the min watermark only with GFP_RESERVE.
  */
 struct page *zone_alloc(struct zone *zone, uint32_t order, uint32_t gfp);
 /* refcount is 0, page is on no list and not charged. */
@@ -80,8 +91,9 @@ bool zone_below(struct zone *zone, enum watermark mark);
 void zone_validate(struct zone *zone, struct check_report *report);
 
 /*
- * Allocation for the core: alloc_page() reclaims according to `gfp` until a frame is there or reclaim makes no more progress.
- * The page is charged to nobody yet (core/reclaim/memcg.h charges). NULL: no memory.
+ * Allocation for the core: alloc_page() reclaims according to `gfp` until a frame is there or
+ * reclaim makes no more progress. The page is charged to nobody yet (core/reclaim/memcg.h charges).
+ * NULL: no memory.
  */
 struct page *alloc_folio(struct quire *quire, uint32_t order, uint32_t gfp);
 static inline struct page *alloc_page(struct quire *quire, uint32_t gfp)
@@ -100,8 +112,8 @@ static inline struct page *page_folio(struct page *page)
 }
 
 /*
- * Drops a reference; the last one takes the page off its list, uncharges and frees it. No lock of rank LOCK_LRU or
- * higher is held.
+ * Drops a reference; the last one takes the page off its list, uncharges and frees it. No lock of
+ * rank LOCK_LRU or higher is held.
  */
 void put_page(struct quire *quire, struct page *page);
 void put_page_many(struct quire *quire, struct page *page, int32_t count);

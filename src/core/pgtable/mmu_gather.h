@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mmu_gather: batched revocation. Pages whose entries were dropped, and table frames, are kept here until the machine has revoked
- * the range from every CPU; only then are they put. Never fails: when the batch is full it flushes.
+ * mmu_gather: batched revocation. Pages whose entries were dropped, and table frames, are kept here
+ * until the machine has revoked the range from every CPU; only then are they put. Never fails: when
+ * the batch is full it flushes.
  */
 #ifndef QUIRE_CORE_PGTABLE_MMU_GATHER_H
 #define QUIRE_CORE_PGTABLE_MMU_GATHER_H
@@ -27,7 +28,8 @@ static inline void tlb_note(struct mmu_gather *tlb, uint64_t address)
 	if (address + PAGE_SIZE > tlb->end)
 		tlb->end = address + PAGE_SIZE;
 }
-/* True when the batch is full: the caller drops the table's lock, calls tlb_flush_mmu() and goes on. The reference moves to the gather. */
+/* True when the batch is full: the caller drops the table's lock, calls tlb_flush_mmu() and goes
+ * on. The reference moves to the gather. */
 bool tlb_remove_page(struct mmu_gather *tlb, struct page *page);
 void tlb_flush_mmu(struct mmu_gather *tlb);
 void tlb_finish_mmu(struct mmu_gather *tlb);

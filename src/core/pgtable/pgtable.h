@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Page tables in x86-64's 4-level format. Tables live in frames of the arena, so that hardware can walk them.
+ * Page tables in x86-64's 4-level format. Tables live in frames of the arena, so that hardware can
+ * walk them.
  *
- * An entry is a 64-bit word that a CPU may change under us (accessed and dirty), so a present entry is changed only by
- * exchange or compare-and-exchange. An empty or non-present one is changed by a plain atomic store under the lock.
+ * An entry is a 64-bit word that a CPU may change under us (accessed and dirty), so a present entry
+ * is changed only by exchange or compare-and-exchange. An empty or non-present one is changed by a
+ * plain atomic store under the lock.
  *
- * Present:      [63] NX | [52..62] software | [12..51] frame | [6] D | [5] A | [2] U | [1] W | [0] P
- *   A mapping without access (PROT_NONE) keeps its frame: P set, U clear, so that no user access succeeds.
- * Non-present:  [0] = 0, never all zero: [1..2] = 0, [3..7] swap type, [8] anon-exclusive, [12..61] swap offset
- *   type SWP_TYPE_GUARD is a guard marker (MADV_GUARD_INSTALL), SWP_TYPE_POISON a page whose contents were lost to an I/O error.
+ * Present:      [63] NX | [52..62] software | [12..51] frame | [6] D | [5] A | [2] U | [1] W | [0]
+ * P A mapping without access (PROT_NONE) keeps its frame: P set, U clear, so that no user access
+ * succeeds. Non-present:  [0] = 0, [3..7] swap type, [8] anon-exclusive, [12..61] swap slot, [62] =
+ * 1 so that it is never all zero type SWP_TYPE_GUARD is a guard marker (MADV_GUARD_INSTALL),
+ * SWP_TYPE_POISON a page whose contents were lost to an I/O error.
  *
- * Tables: upper levels change under mm->page_table_lock; entries of the last level under the lock in the table's struct page
- * (LOCK_PTE). A table is freed only with mm->mmap_lock held for writing, after every VMA that it served has been unlinked from its
- * reverse maps; so a reverse-map walk, which holds the reverse map's lock, may use tables without mmap_lock.
+ * Tables: upper levels change under mm->page_table_lock; entries of the last level under the lock
+ * in the table's struct page (LOCK_PTE). A table is freed only with mm->mmap_lock held for writing,
+ * after every VMA that it served has been unlinked from its reverse maps; so a reverse-map walk,
+ * which holds the reverse map's lock, may use tables without mmap_lock.
  */
 #ifndef QUIRE_CORE_PGTABLE_PGTABLE_H
 #define QUIRE_CORE_PGTABLE_PGTABLE_H
@@ -46,14 +50,15 @@ typedef _Atomic uint64_t pte_t;
 #define MAX_SWAP_AREAS 8
 #define SWP_EXCLUSIVE ((pteval_t)1 << 8)
 
-/* A swap entry as kept in page->private, shmem's xarray and, encoded, in a pte: type and slot. 0 is no entry. */
+/* A swap entry as kept in page->private, shmem's xarray and, encoded, in a pte: type and slot. 0 is
+ * no entry. */
 typedef struct {
 	uint64_t value; /* (slot << 5 | type) + 1 */
 } swp_entry_t;
 
 static inline swp_entry_t swp_entry(uint32_t type, uint64_t slot)
 {
-	return (swp_entry_t){ (slot << 5 | type) + 1 };
+	return (swp_entry_t){(slot << 5 | type) + 1};
 }
 
 static inline uint32_t swp_type(swp_entry_t entry)
@@ -127,13 +132,15 @@ static inline void set_pte(pte_t *pte, pteval_t value)
 	atomic_store_explicit(pte, value, memory_order_release);
 }
 
-/* Empties (or replaces) an entry and returns it with the final accessed and dirty bits. Under the table's lock. */
+/* Empties (or replaces) an entry and returns it with the final accessed and dirty bits. Under the
+ * table's lock. */
 static inline pteval_t pte_exchange(pte_t *pte, pteval_t value)
 {
 	return atomic_exchange_explicit(pte, value, memory_order_acq_rel);
 }
 
-/* Clears and sets bits of a present entry without losing concurrent A/D updates; returns the old entry. */
+/* Clears and sets bits of a present entry without losing concurrent A/D updates; returns the old
+ * entry. */
 static inline pteval_t pte_modify_bits(pte_t *pte, pteval_t clear, pteval_t set)
 {
 	pteval_t old = pte_load(pte);
@@ -154,22 +161,25 @@ QUIRE_MUST_CHECK int pgd_alloc(struct mm_struct *mm);
 void pgd_free(struct mm_struct *mm);
 
 /*
- * The entry for `address`, tables being made on the way; mmap_lock held. NULL: no frames. The pointer stays valid while
- * mmap_lock (or the reverse map's lock) is held. Does not take the table's lock.
+ * The entry for `address`, tables being made on the way; mmap_lock held. NULL: no frames. The
+ * pointer stays valid while mmap_lock (or the reverse map's lock) is held. Does not take the
+ * table's lock.
  */
 pte_t *pte_alloc(struct mm_struct *mm, uint64_t address);
 /* As pte_alloc(), but NULL when the tables are not there. Lock-free. */
 pte_t *pte_find(struct mm_struct *mm, uint64_t address);
-/* Start of the next region that has no last-level table missing: for walks that skip absent tables. Returns the first address >=
- * `address` and < `end` with a last-level table (its entry in *pte), or `end` (NULL in *pte). */
+/* Start of the next region that has no last-level table missing: for walks that skip absent tables.
+ * Returns the first address >= `address` and < `end` with a last-level table (its entry in *pte),
+ * or `end` (NULL in *pte). */
 uint64_t pte_find_next(struct mm_struct *mm, uint64_t address, uint64_t end, pte_t **pte);
 
 /* The lock of the last-level table that holds this entry. */
 struct spinlock *pte_lockptr(struct mm_struct *mm, pte_t *pte);
 
 /*
- * Frees the tables that serve only addresses in [start, end), given that no VMA uses [floor, ceiling) around it. mmap_lock held for
- * writing, the range unmapped and its VMAs unlinked from the reverse maps. The frames go through `tlb` (mmu_gather.h).
+ * Frees the tables that serve only addresses in [start, end), given that no VMA uses [floor,
+ * ceiling) around it. mmap_lock held for writing, the range unmapped and its VMAs unlinked from the
+ * reverse maps. The frames go through `tlb` (mmu_gather.h).
  */
 struct mmu_gather;
 void free_pgtables(struct mmu_gather *tlb, uint64_t start, uint64_t end, uint64_t floor,

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The memory calls, one file each. Each takes mmap_lock itself, follows the manual page of its
+ * name, and returns 0, a value, or -errno. include/quire/quire.h is their public face.
+ */
+#ifndef QUIRE_CORE_CALL_CALL_H
+#define QUIRE_CORE_CALL_CALL_H
+
+#include "core/vma/mm.h"
+
+struct mmu_gather;
+
+struct mmap_request {
+	uint64_t address;
+	uint64_t length;
+	uint32_t prot;
+	uint32_t flags;
+	struct file *file; /* NULL: none */
+	int64_t offset;    /* bytes */
+};
+
+/* The address, or -errno as a negative number. (mmap.c) */
+int64_t do_mmap(struct mm_struct *mm, const struct mmap_request *request);
+/* As do_mmap() with mmap_lock held for writing and no populating; *populate: whether the caller
+ * must, after unlocking. For exec, brk, mremap. */
+int64_t do_mmap_locked(struct mm_struct *mm, const struct mmap_request *request, bool *populate);
+QUIRE_MUST_CHECK int do_munmap(struct mm_struct *mm, uint64_t start, uint64_t length);
+/* mmap_lock held for writing, range checked and page-aligned. -ENOMEM: a split was impossible,
+ * nothing changed. (munmap.c) */
+QUIRE_MUST_CHECK int do_munmap_locked(struct mm_struct *mm, uint64_t start, uint64_t end);
+QUIRE_MUST_CHECK int do_mprotect(struct mm_struct *mm, uint64_t start, uint64_t length,
+				 uint32_t prot);
+int64_t do_mremap(struct mm_struct *mm, uint64_t address, uint64_t old_length, uint64_t new_length,
+		  uint32_t flags, uint64_t new_address);
+QUIRE_MUST_CHECK int do_madvise(struct mm_struct *mm, uint64_t start, uint64_t length, int advice);
+QUIRE_MUST_CHECK int do_msync(struct mm_struct *mm, uint64_t start, uint64_t length,
+			      uint32_t flags);
+QUIRE_MUST_CHECK int do_mlock(struct mm_struct *mm, uint64_t start, uint64_t length,
+			      uint64_t vm_flags);
+QUIRE_MUST_CHECK int do_munlock(struct mm_struct *mm, uint64_t start, uint64_t length);
+QUIRE_MUST_CHECK int do_mlockall(struct mm_struct *mm, uint32_t flags);
+QUIRE_MUST_CHECK int do_munlockall(struct mm_struct *mm);
+/* Populates VM_LOCKED (and MAP_POPULATE) areas of the range; mmap_lock not held. `ignore_errors`:
+ * as mmap does. */
+QUIRE_MUST_CHECK int mm_populate(struct mm_struct *mm, uint64_t start, uint64_t length,
+				 bool ignore_errors);
+QUIRE_MUST_CHECK int do_mincore(struct mm_struct *mm, uint64_t start, uint64_t length,
+				unsigned char *vector);
+/* The new break, or the unchanged one. */
+uint64_t do_brk(struct mm_struct *mm, uint64_t address);
+/* An anonymous private area at [start, end) for brk and bss; mmap_lock held for writing. 0 or
+ * -ENOMEM. */
+QUIRE_MUST_CHECK int vm_brk_locked(struct mm_struct *mm, uint64_t start, uint64_t end,
+				   uint64_t vm_flags);
+/* fork. *child is complete or not there. -ENOMEM. */
+QUIRE_MUST_CHECK int dup_mm(struct mm_struct *mm, const char *name, struct mm_struct **child);
+
+/* /dev/zero's file: recognised by its inode. */
+bool file_is_dev_zero(const struct file *file);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Swap: areas with a slot map, the swap cache, moving pages out and in.
+ *
+ * A slot has a use count: one for each page-table entry or shmem index that holds its entry, and a
+ * flag while the swap cache holds a page of it. It is free when both are 0. Slots are given out in
+ * clusters of SWAP_CLUSTER neighbours for a thread slot, so that what is evicted together lies
+ * together and comes back by readahead.
+ *
+ * The swap cache is an xarray for each area by slot; a page in it has PG_swapcache and its entry in
+ * page->private, and the cache holds one reference. Locks: the area's lock (LOCK_SWAP) for the slot
+ * map, LOCK_I_PAGES for the cache.
+ */
+#ifndef QUIRE_CORE_RECLAIM_SWAP_H
+#define QUIRE_CORE_RECLAIM_SWAP_H
+
+#include <quire/store.h>
+
+#include "core/pgtable/pgtable.h"
+
+struct check_report;
+struct mem_cgroup;
+struct quire;
+struct vm_fault;
+
+#define SWAP_CLUSTER 64
+#define SWAP_READAHEAD 8 /* pages */
+
+/* Adds an area of `pages` slots on the store, which it takes over on success. 0, -ENOMEM, -EINVAL
+ * (too small, larger than the store), -ENOSPC (MAX_SWAP_AREAS). */
+QUIRE_MUST_CHECK int swap_area_add(struct quire *quire, struct quire_store *store, uint64_t pages);
+/* Frees all areas (every slot must be free). */
+void swap_areas_destroy(struct quire *quire);
+uint64_t swap_total(const struct quire *quire); /* slots */
+uint64_t swap_free_slots(const struct quire *quire);
+
+/* Fork, or a mapping moved to an entry: one more use. Cannot fail (counts are wide). */
+void swap_duplicate(struct quire *quire, swp_entry_t entry);
+/* One use less; the last one frees slot and cached page. */
+void swap_free(struct quire *quire, swp_entry_t entry);
+uint32_t swap_count(struct quire *quire, swp_entry_t entry);
+
+/* Gives a locked anonymous or shmem page a slot and puts it into the swap cache, dirty. False: swap
+ * is full. */
+bool add_to_swap(struct quire *quire, struct page *page);
+/* Takes a locked page out of the swap cache and frees its slot when unused. */
+void delete_from_swap_cache(struct quire *quire, struct page *page);
+/* If nobody but the cache needs the slot, gives it up: true when the page left the swap cache. Page
+ * locked. */
+bool try_to_free_swap(struct quire *quire, struct page *page);
+/* Starts the write of a locked page in the swap cache, unlocks it. 0 or -errno (page still dirty
+ * and in the cache). */
+QUIRE_MUST_CHECK int swap_writepage(struct quire *quire, struct page *page);
+
+/* The cached page with a reference, or NULL. */
+struct page *swap_cache_get_page(struct quire *quire, swp_entry_t entry);
+/*
+ * The page of an entry that somebody holds, with a reference, uptodate, unlocked, in the swap cache
+ * (look again under its lock), read with its neighbours when need be. *major: I/O was needed.
+ * -ENOMEM, -EIO or the store's error; -ENOENT: the entry was freed meanwhile (retry the fault).
+ */
+QUIRE_MUST_CHECK int swapin_page(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg,
+				 bool readahead, bool *major, struct page **page);
+
+void swap_validate(struct quire *quire, struct check_report *report);
+
+#endif
