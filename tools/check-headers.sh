@@ -5,7 +5,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 read -ra library_flags <<<"$(pkg-config --cflags liburing jansson libedit zlib)"
-export CHECK_FLAGS="-fsyntax-only -Wall -Wextra -Werror -Wshadow -DQUIRE_CHECK=2 -Iinclude ${library_flags[*]}"
+export CHECK_FLAGS="-fsyntax-only -Wall -Wextra -Werror -DQUIRE_CHECK=2 -Iinclude ${library_flags[*]}"
 
 check_header() {
 	local header=$1 spelling failed=0
@@ -20,11 +20,11 @@ typedef int declaration;"
 	# shellcheck disable=SC2086
 	case "$header" in
 	include/*)
-		gcc -x c -std=c17 -pedantic $CHECK_FLAGS - <<<"$text" || failed=1
+		gcc -x c -std=c17 -pedantic -Wshadow $CHECK_FLAGS - <<<"$text" || failed=1
 		g++ -x c++ -std=c++17 $CHECK_FLAGS - <<<"$text" || failed=1
 		;;
 	src/*)
-		gcc -x c -std=gnu17 -D_GNU_SOURCE -Wstrict-prototypes -Isrc $CHECK_FLAGS - <<<"$text" || failed=1
+		gcc -x c -std=gnu17 -D_GNU_SOURCE -Wstrict-prototypes -Wshadow -Isrc $CHECK_FLAGS - <<<"$text" || failed=1
 		;;
 	esac
 	[ $failed -eq 0 ] || echo "$header: does not compile alone"

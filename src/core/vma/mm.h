@@ -33,6 +33,7 @@ struct mm_struct;
 struct page;
 struct quire;
 struct vm_fault;
+struct vm_area_struct;
 
 /* vm_flags, with Linux's values where it has them. */
 #define VM_READ 0x00000001u
