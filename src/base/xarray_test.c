@@ -105,6 +105,31 @@ static void test_replacing_keeps_marks(void **state)
 	}
 }
 
+/* Index 0 without an entry, once in a tree that has no leaf for it, once in one that has. */
+static void test_no_entry_at_zero(void **state)
+{
+	(void)state;
+	for (uint64_t present = 3; present <= 100000; present += 99997) {
+		struct xarray xa;
+		void *entry;
+
+		xa_init(&xa);
+		store_value(&xa, present, 1);
+		xa_set_mark(&xa, present, XA_MARK_0);
+		xa_set_mark(&xa, 0, XA_MARK_1);
+		xa_clear_mark(&xa, 0, XA_MARK_0);
+		xa_release(&xa, 0);
+		assert_null(xa_erase(&xa, 0));
+		assert_null(xa_load(&xa, 0));
+		assert_false(xa_get_mark(&xa, 0, XA_MARK_0));
+		assert_false(xa_marked(&xa, XA_MARK_1));
+		assert_int_equal(xa_load_batch(&xa, 0, UINT64_MAX, &entry, 1), 0);
+		assert_true(xa_get_mark(&xa, present, XA_MARK_0));
+		expect_valid(&xa, 1);
+		xa_destroy(&xa);
+	}
+}
+
 static void test_reservation(void **state)
 {
 	(void)state;
@@ -431,35 +456,54 @@ static void random_step(struct xarray *xa, struct model_slot *slot, struct prng 
 	}
 }
 
+/* `reach` is how many of the indices are used: few keep the tree low, and often down to a lone
+ * entry or none. */
+static void run_random(uint64_t seed, uint64_t reach)
+{
+	uint64_t before = quire_alloc_live();
+	struct model_slot model[MODEL_SIZE];
+	struct xarray xa;
+	struct prng prng;
+
+	model_init(model);
+	xa_init(&xa);
+	prng_seed(&prng, seed);
+	for (int step = 0; step < 8000; step++) {
+		bool growing = step / 250 % 2 == 0;
+
+		random_step(&xa, &model[prng_below(&prng, reach)], &prng, growing);
+		compare_search(&xa, model, &prng);
+		expect_model(&xa, model);
+	}
+	for (int i = 0; i < MODEL_SIZE; i++)
+		assert_ptr_equal(xa_erase(&xa, model[i].index), model[i].entry);
+	expect_valid(&xa, 0);
+	assert_int_equal(quire_alloc_live(), before);
+}
+
 static void test_random(void **state)
 {
 	(void)state;
+	run_random(1, 2);
+	run_random(2, 60);
+	run_random(3, MODEL_SIZE);
+	run_random(4, MODEL_SIZE);
+}
+
+static void test_destroy(void **state)
+{
+	(void)state;
 	uint64_t before = quire_alloc_live();
+	struct xarray xa;
 
-	for (uint64_t seed = 0; seed < 4; seed++) {
-		struct model_slot model[MODEL_SIZE];
-		struct xarray xa;
-		struct prng prng;
-
-		model_init(model);
-		xa_init(&xa);
-		prng_seed(&prng, seed);
-		for (int step = 0; step < 8000; step++) {
-			/* The far indices come and go, so that the height changes often. */
-			uint64_t reach = step / 500 % 4 == 0 ? 60 : MODEL_SIZE;
-			bool growing = step / 250 % 2 == 0;
-
-			random_step(&xa, &model[prng_below(&prng, reach)], &prng, growing);
-			compare_search(&xa, model, &prng);
-			expect_model(&xa, model);
-		}
-		for (int i = 0; i < MODEL_SIZE && seed % 2; i++)
-			assert_ptr_equal(xa_erase(&xa, model[i].index), model[i].entry);
-		if (seed % 2)
-			assert_int_equal(quire_alloc_live(), before);
-		xa_destroy(&xa);
-		assert_int_equal(quire_alloc_live(), before);
-	}
+	xa_init(&xa);
+	for (uint64_t index = 0; index < 100000; index += 37)
+		store_value(&xa, index, index);
+	assert_int_equal(xa_reserve(&xa, UINT64_MAX), 0);
+	xa_destroy(&xa);
+	expect_valid(&xa, 0);
+	assert_null(xa_load(&xa, 0));
+	assert_int_equal(quire_alloc_live(), before);
 }
 
 static void expect_violation(struct xarray *xa)
@@ -510,9 +554,40 @@ static void test_validation_finds_damage(void **state)
 	expect_violation(&xa);
 	leaf->slots[36] = XA_RESERVED_ENTRY;
 	expect_violation(&xa);
+	leaf->slots[36] = xa.head;
+	expect_violation(&xa);
 	leaf->slots[36] = saved;
+	root->slots[1] = saved;
+	expect_violation(&xa);
+	root->slots[1] = (char *)leaf + 2;
+	leaf->offset = 2;
+	expect_violation(&xa);
+	leaf->offset = 1;
+	root->parent = leaf;
+	expect_violation(&xa);
+	root->parent = NULL;
 	expect_valid(&xa, 2);
+
+	/* A reserved slot with a mark, a tree that is too high, and marks or presence without an
+	 * entry in the head. */
+	assert_int_equal(xa_reserve(&xa, 101), 0);
+	expect_valid(&xa, 2);
+	leaf->filters[XA_MARK_0] = UINT64_C(1) << 37;
+	root->filters[XA_MARK_0] = 2;
+	xa.filters |= 1U << XA_MARK_0;
+	expect_violation(&xa);
 	xa_destroy(&xa);
+	store_value(&xa, 1, 1);
+	root = xa_to_node(xa.head);
+	memmove(root->slots, root->slots + 1, sizeof(void *));
+	root->slots[1] = NULL;
+	root->filters[XA_PRESENT] = 1;
+	expect_violation(&xa);
+	xa_destroy(&xa);
+	xa.filters = 1U << XA_PRESENT;
+	expect_violation(&xa);
+	xa.filters = 1U << XA_MARK_0;
+	expect_violation(&xa);
 }
 
 int main(void)
@@ -521,12 +596,14 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_height_follows_indices),
 		cmocka_unit_test(test_replacing_keeps_marks),
+		cmocka_unit_test(test_no_entry_at_zero),
 		cmocka_unit_test(test_reservation),
 		cmocka_unit_test(test_reserved_head),
 		cmocka_unit_test(test_searches),
 		cmocka_unit_test(test_batches),
 		cmocka_unit_test(test_each_allocation_fails),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_destroy),
 		cmocka_unit_test(test_validation_finds_damage),
 	};
 
