@@ -156,7 +156,6 @@ RB_INLINE bool erase_mend(struct rb_root *root, struct rb_node *parent, enum rb_
 		}
 		raise_child(root, sibling, side, callbacks);
 		set_black(near);
-		set_red(sibling);
 		sibling = near;
 	}
 	set_black(*child_at(sibling, far_side));

@@ -249,6 +249,11 @@ static void test_batches(void **state)
 	assert_int_equal(xa_load_batch(&xa, 60, UINT64_MAX, entries, 300), 190);
 	for (uint64_t i = 0; i < 190; i++)
 		assert_ptr_equal(entries[i], xa_mk_value(60 + i));
+	/* A batch that ends where a leaf is missing. */
+	for (uint64_t i = 192; i < 250; i++)
+		xa_erase(&xa, i);
+	assert_int_equal(xa_load_batch(&xa, 64, UINT64_MAX, entries, 300), 128);
+	assert_int_equal(xa_load_batch(&xa, 96, UINT64_MAX, entries, 300), 96);
 	assert_int_equal(xa_load_batch(&xa, 60, 69, entries, 300), 10);
 	assert_int_equal(xa_load_batch(&xa, 60, UINT64_MAX, entries, 7), 7);
 	assert_int_equal(xa_load_batch(&xa, 60, UINT64_MAX, entries, 0), 0);
@@ -312,21 +317,19 @@ struct model_slot {
 static void model_init(struct model_slot *model)
 {
 	/* Runs of 20 around the borders of leaves, of inner nodes, and of the range of indices. */
-	static const uint64_t runs[MODEL_SIZE / 20] = {
-		0,
-		20,
-		54,
-		118,
-		4086,
-		4106,
-		(UINT64_C(1) << 18) - 10,
-		(UINT64_C(1) << 24) - 10,
-		(UINT64_C(1) << 36) + 100,
-		(UINT64_C(1) << 60) - 10,
-		UINT64_C(1) << 63,
-		UINT64_MAX - 70,
-		UINT64_MAX - 19,
-	};
+	static const uint64_t runs[MODEL_SIZE / 20] = {0,
+						       20,
+						       54,
+						       118,
+						       4086,
+						       4106,
+						       (UINT64_C(1) << 18) - 10,
+						       (UINT64_C(1) << 24) - 10,
+						       (UINT64_C(1) << 36) + 100,
+						       (UINT64_C(1) << 60) - 10,
+						       UINT64_C(1) << 63,
+						       UINT64_MAX - 70,
+						       UINT64_MAX - 19};
 
 	memset(model, 0, MODEL_SIZE * sizeof(*model));
 	for (int i = 0; i < MODEL_SIZE; i++)
@@ -514,59 +517,42 @@ static void expect_violation(struct xarray *xa)
 	assert_int_not_equal(report.violations, 0);
 }
 
+/* Checks that validation notices the wrong value in the field, and puts the right one back. */
+#define EXPECT_DAMAGE(xa, field, wrong) \
+	do { \
+		__typeof__(field) right = field; \
+\
+		field = wrong; \
+		expect_violation(xa); \
+		field = right; \
+		expect_valid(xa, 2); \
+	} while (0)
+
 static void test_validation_finds_damage(void **state)
 {
 	(void)state;
 	struct xa_node *root, *leaf;
 	struct xarray xa;
-	void *saved;
 
 	xa_init(&xa);
 	store_value(&xa, 3, 1);
 	store_value(&xa, 100, 2);
 	root = xa_to_node(xa.head);
 	leaf = xa_to_node(root->slots[1]);
-	expect_valid(&xa, 2);
 
-	xa.entries++;
-	expect_violation(&xa);
-	xa.entries--;
-	xa.filters |= 1U << XA_MARK_2;
-	expect_violation(&xa);
-	xa.filters &= ~(1U << XA_MARK_2);
-	leaf->filters[XA_MARK_0] = 1;
-	expect_violation(&xa);
-	leaf->filters[XA_MARK_0] = 0;
-	root->filters[XA_MARK_0] = 2;
-	expect_violation(&xa);
-	root->filters[XA_MARK_0] = 0;
-	leaf->count++;
-	expect_violation(&xa);
-	leaf->count--;
-	leaf->parent = leaf;
-	expect_violation(&xa);
-	leaf->parent = root;
-	leaf->shift = 6;
-	expect_violation(&xa);
-	leaf->shift = 0;
-	saved = leaf->slots[36];
-	leaf->slots[36] = NULL;
-	expect_violation(&xa);
-	leaf->slots[36] = XA_RESERVED_ENTRY;
-	expect_violation(&xa);
-	leaf->slots[36] = xa.head;
-	expect_violation(&xa);
-	leaf->slots[36] = saved;
-	root->slots[1] = saved;
-	expect_violation(&xa);
-	root->slots[1] = (char *)leaf + 2;
-	leaf->offset = 2;
-	expect_violation(&xa);
-	leaf->offset = 1;
-	root->parent = leaf;
-	expect_violation(&xa);
-	root->parent = NULL;
-	expect_valid(&xa, 2);
+	EXPECT_DAMAGE(&xa, xa.entries, 3);
+	EXPECT_DAMAGE(&xa, xa.filters, 1U << XA_PRESENT | 1U << XA_MARK_2);
+	EXPECT_DAMAGE(&xa, leaf->filters[XA_MARK_0], 1);
+	EXPECT_DAMAGE(&xa, root->filters[XA_MARK_0], 2);
+	EXPECT_DAMAGE(&xa, leaf->count, 2);
+	EXPECT_DAMAGE(&xa, leaf->parent, leaf);
+	EXPECT_DAMAGE(&xa, leaf->offset, 2);
+	EXPECT_DAMAGE(&xa, leaf->shift, XA_SLOT_BITS);
+	EXPECT_DAMAGE(&xa, leaf->slots[36], NULL);
+	EXPECT_DAMAGE(&xa, leaf->slots[36], XA_RESERVED_ENTRY);
+	EXPECT_DAMAGE(&xa, leaf->slots[36], xa.head);
+	EXPECT_DAMAGE(&xa, root->slots[1], xa_mk_value(2));
+	EXPECT_DAMAGE(&xa, root->parent, leaf);
 
 	/* A reserved slot with a mark, a tree that is too high, and marks or presence without an
 	 * entry in the head. */
