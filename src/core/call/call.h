@@ -55,7 +55,4 @@ QUIRE_MUST_CHECK int vm_brk_locked(struct mm_struct *mm, uint64_t start, uint64_
 /* fork. *child is complete or not there. -ENOMEM. */
 QUIRE_MUST_CHECK int dup_mm(struct mm_struct *mm, const char *name, struct mm_struct **child);
 
-/* /dev/zero's file: recognised by its inode. */
-bool file_is_dev_zero(const struct file *file);
-
 #endif

@@ -55,7 +55,9 @@ struct address_space {
 
 enum inode_kind {
 	INODE_REGULAR,
-	INODE_SHMEM
+	INODE_SHMEM,
+	INODE_ZERO, /* /dev/zero: has no pages; mapping it privately is anonymous memory, shared a
+		       fresh object */
 };
 
 struct inode {
@@ -111,6 +113,11 @@ static inline bool mapping_is_shmem(const struct address_space *mapping)
 	return mapping->host->kind == INODE_SHMEM;
 }
 
+static inline bool file_is_dev_zero(const struct file *file)
+{
+	return file->f_inode->kind == INODE_ZERO;
+}
+
 /*
  * The inode of (dev, ino), made with `store` when the instance has none yet. Takes over the store
  * in every case but an error: a store that is not needed is closed, a writable one replaces a
@@ -132,6 +139,12 @@ void iput(struct inode *inode);
 /* Drops cached inodes nobody uses any more; dirty ones are written first. Returns the first write
  * error; such inodes stay. */
 int inodes_prune(struct quire *quire);
+
+/* The object behind /dev/zero. 0 and a reference, or -ENOMEM. */
+QUIRE_MUST_CHECK int dev_zero_create(struct quire *quire, struct inode **inode);
+/* quire_destroy: writes back what can be, then frees every inode that is left, dirty or not. The
+ * first write error, or 0. No mm is left. */
+int inodes_destroy(struct quire *quire);
 
 /* A handle on the inode (takes its own reference). NULL: no memory. */
 struct file *file_alloc(struct inode *inode, uint32_t mode);

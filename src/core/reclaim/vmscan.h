@@ -50,6 +50,12 @@ extern const struct reclaim_policy_ops policy_sieve; /* SIEVE: one queue, a hand
 /* By name, NULL when unknown. */
 const struct reclaim_policy_ops *reclaim_policy_find(const char *name);
 
+/* Per-thread batches and stocks of an instance (quire->lru_batches, quire->charge_stocks). 0 or
+ * -ENOMEM. */
+QUIRE_MUST_CHECK int reclaim_init(struct quire *quire);
+/* All batches are drained and all stocks given back first. */
+void reclaim_destroy(struct quire *quire);
+
 /* The page was charged and is visible: puts it on its group's lists (through the thread's batch,
  * which holds a reference). */
 void lru_add_page(struct quire *quire, struct page *page);

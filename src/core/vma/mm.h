@@ -55,6 +55,7 @@ struct vm_area_struct;
 #define VM_LOCKONFAULT 0x00080000u
 #define VM_ACCOUNT 0x00100000u
 #define VM_NORESERVE 0x00200000u
+#define VM_DEV_ZERO 0x01000000u /* private mapping of /dev/zero: anonymous, with a name */
 #define VM_WIPEONFORK 0x02000000u
 #define VM_MIXEDMAP 0x10000000u
 #define VM_NOHUGEPAGE 0x40000000u
@@ -157,9 +158,10 @@ static inline uint64_t vma_pages(const struct vm_area_struct *vma)
 	return (vma->vm_end - vma->vm_start) >> PAGE_SHIFT;
 }
 
+/* Private /dev/zero is anonymous too: it keeps its file (flagged VM_DEV_ZERO) for its name only. */
 static inline bool vma_is_anonymous(const struct vm_area_struct *vma)
 {
-	return !vma->vm_file;
+	return !vma->vm_file || (vma->vm_flags & VM_DEV_ZERO);
 }
 
 static inline bool vma_is_shared(const struct vm_area_struct *vma)
