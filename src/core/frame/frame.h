@@ -47,15 +47,17 @@ struct zone {
 	uint64_t nr_free_blocks[MAX_ORDER + 1];    /* Z */
 	_Atomic int64_t nr_free;                   /* written under Z; frames in buddy */
 	uint64_t watermark[WMARKS];                /* C, in frames */
+	uint32_t cache_high;  /* C: most frames a cache keeps; a small zone keeps small caches */
+	uint32_t cache_batch; /* C: frames moved between a cache and buddy at a time */
 	struct frame_cache {
 		struct spinlock lock;
-		uint32_t count;                        /* S */
+		_Atomic uint32_t count;                /* written under S */
 		struct page *frames[FRAME_CACHE_HIGH]; /* S */
 	} QUIRE_CACHE_ALIGNED cache[QUIRE_THREAD_SLOTS];
 };
 
-/* Takes over `nr_frames` frames at `base`; allocates mem_map. 0 or -ENOMEM, -EINVAL (fewer than 64
- * frames). */
+/* Takes over `nr_frames` frames at `base`, which stay the caller's to unmap; allocates mem_map. 0
+ * or -ENOMEM, -EINVAL (fewer than 64 frames). */
 QUIRE_MUST_CHECK int zone_init(struct zone *zone, void *base, uint64_t nr_frames);
 /* All frames must be free, except reserved ones. */
 void zone_destroy(struct zone *zone);
@@ -87,7 +89,9 @@ void zone_free(struct zone *zone, struct page *page);
 void zone_drain_caches(struct zone *zone);
 /* Free frames in buddy and in the thread caches. */
 uint64_t zone_nr_free(struct zone *zone);
+/* Fewer free frames than the watermark. */
 bool zone_below(struct zone *zone, enum watermark mark);
+/* Free lists, caches, flags, counts, poison. Nothing under way. */
 void zone_validate(struct zone *zone, struct check_report *report);
 
 /*

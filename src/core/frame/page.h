@@ -191,6 +191,18 @@ static inline struct anon_vma *page_anon_vma(const struct page *page)
 void lock_page(struct page *page);
 bool trylock_page(struct page *page);
 void unlock_page(struct page *page);
+/*
+ * A lock that stays held until an asynchronous request completes on another thread: the taker
+ * disowns it when it submits, and the completion releases it with unlock_page_disowned(). Both
+ * matter to the rank checks alone.
+ */
+void disown_page_lock(struct page *page);
+void unlock_page_disowned(struct page *page);
+
+static inline bool page_locked(const struct page *page)
+{
+	return page_test(page, PG_locked);
+}
 
 /* Returns when PG_writeback is clear. The caller has a reference. */
 void wait_on_page_writeback(struct page *page);
