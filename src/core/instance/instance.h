@@ -80,4 +80,12 @@ static inline int64_t quire_now(struct quire *quire)
 	return (int64_t)quire->machine->ops->now(quire->machine);
 }
 
+/* quire_create() and quire_destroy(), with -errno. */
+QUIRE_MUST_CHECK int instance_create(struct quire_machine *machine,
+				     const struct quire_params *params, struct quire **quire);
+int instance_destroy(struct quire *quire);
+
+/* Every structure of the instance; nothing else is under way. */
+void instance_validate(struct quire *quire, struct check_report *report);
+
 #endif

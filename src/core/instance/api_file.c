@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The public file calls (include/quire/quire.h).
+ */
+#include "core/file/filemap.h"
+#include "core/instance/api.h"
+#include "core/instance/instance.h"
+
+#include <string.h>
+
+/* memfd_create(2): 255 bytes of a name less "memfd:". */
+#define MEMFD_NAME_MAX 249
+
+/* A handle on the inode takes the place of the caller's reference, also when it cannot be made. */
+static int open_inode(struct inode *inode, uint32_t mode, quire_file **file)
+{
+	*file = file_alloc(inode, mode);
+	iput(inode);
+	return *file ? 0 : -ENOMEM;
+}
+
+int quire_open(struct quire *quire, const char *name, uint64_t device, uint64_t inode_number,
+	       struct quire_store *store, int mode, quire_file **file)
+{
+	struct inode *inode;
+	int error;
+
+	if (!mode || (mode & ~(QUIRE_O_READ | QUIRE_O_WRITE)) ||
+	    ((mode & QUIRE_O_WRITE) && !store->writable))
+		return api_status(-EINVAL);
+	error = inode_get(quire, device, inode_number, name, store, &inode);
+	if (error)
+		return api_status(error);
+	return api_status(open_inode(inode, (uint32_t)mode, file));
+}
+
+static int open_shmem(struct quire *quire, const char *name, uint64_t bytes, quire_file **file)
+{
+	struct inode *inode;
+	int error = shmem_create(quire, name, bytes, false, &inode);
+
+	if (error)
+		return error;
+	return open_inode(inode, FMODE_READ | FMODE_WRITE, file);
+}
+
+int quire_memfd_create(struct quire *quire, const char *name, quire_file **file)
+{
+	char label[MEMFD_NAME_MAX + sizeof("memfd:")] = "memfd:";
+
+	if (strlen(name) > MEMFD_NAME_MAX)
+		return api_status(-EINVAL);
+	strcat(label, name);
+	return api_status(open_shmem(quire, label, 0, file));
+}
+
+int quire_shm_create(struct quire *quire, const char *name, uint64_t bytes, quire_file **file)
+{
+	return api_status(open_shmem(quire, name, bytes, file));
+}
+
+int quire_open_zero(struct quire *quire, quire_file **file)
+{
+	struct inode *inode;
+	int error = dev_zero_create(quire, &inode);
+
+	if (!error)
+		error = open_inode(inode, FMODE_READ | FMODE_WRITE, file);
+	return api_status(error);
+}
+
+quire_file *quire_file_get(quire_file *file)
+{
+	get_file(file);
+	return file;
+}
+
+void quire_close(quire_file *file)
+{
+	fput(file);
+}
+
+int64_t quire_pread(quire_file *file, quire_group *group, void *buffer, uint64_t bytes,
+		    uint64_t offset)
+{
+	return api_result(filemap_read(file, group, buffer, bytes, offset));
+}
+
+int64_t quire_pwrite(quire_file *file, quire_group *group, const void *buffer, uint64_t bytes,
+		     uint64_t offset)
+{
+	return api_result(filemap_write(file, group, buffer, bytes, offset));
+}
+
+int64_t quire_pread_user(quire_file *file, quire_mm *mm, uint64_t address, uint64_t bytes,
+			 uint64_t offset)
+{
+	return api_result(filemap_read_user(file, mm, address, bytes, offset));
+}
+
+int64_t quire_pwrite_user(quire_file *file, quire_mm *mm, uint64_t address, uint64_t bytes,
+			  uint64_t offset)
+{
+	return api_result(filemap_write_user(file, mm, address, bytes, offset));
+}
+
+int64_t quire_file_size(quire_file *file)
+{
+	return (int64_t)i_size_read(file->f_inode);
+}
+
+int quire_ftruncate(quire_file *file, uint64_t bytes)
+{
+	return api_status(file_truncate(file, bytes));
+}
+
+int quire_punch_hole(quire_file *file, uint64_t offset, uint64_t bytes)
+{
+	return api_status(file_punch_hole(file, offset, bytes));
+}
+
+int quire_fsync(quire_file *file)
+{
+	return api_status(vfs_fsync_range(file, 0, UINT64_MAX));
+}
