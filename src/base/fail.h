@@ -14,7 +14,7 @@
 enum fail_site {
 	FAIL_ALLOC,   /* metadata allocation (base/alloc.c) */
 	FAIL_FRAME,   /* frame allocation (core/frame) */
-	FAIL_STORE,   /* a store operation (store/inject.c) */
+	FAIL_STORE,   /* a store operation (store/inject_store.c) */
 	FAIL_MACHINE, /* a machine operation that may fail */
 	FAIL_SITES
 };
