@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Options of the shell.
+ */
+#include "tools/shell/shell_options.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/shell/memory.h"
+#include "tools/shell/parse.h"
+#include "tools/shell/shell.h"
+#include "tools/subcommand.h"
+
+#define DEFAULT_MEMORY ((uint64_t)64 << 20)
+
+enum option_key {
+	OPTION_MACHINE = 256,
+	OPTION_MEMORY,
+	OPTION_SWAP,
+	OPTION_SEED,
+	OPTION_JSON,
+	OPTION_HELP
+};
+
+static const struct option long_options[] = {
+	{"machine", required_argument, NULL, OPTION_MACHINE},
+	{"memory", required_argument, NULL, OPTION_MEMORY},
+	{"swap", required_argument, NULL, OPTION_SWAP},
+	{"seed", required_argument, NULL, OPTION_SEED},
+	{"json", no_argument, NULL, OPTION_JSON},
+	{"help", no_argument, NULL, OPTION_HELP},
+	{NULL, 0, NULL, 0},
+};
+
+static int refuse(const char *program, const char *option, const char *value, const char *wanted)
+{
+	fprintf(stderr, "quire %s: --%s=%s: %s\n", program, option, value, wanted);
+	return QUIRE_EXIT_USAGE;
+}
+
+static int read_size(const char *program, const char *option, uint64_t *size)
+{
+	if (shell_parse_number(optarg, size))
+		return 0;
+	return refuse(program, option, optarg, "a number is wanted, as 4096, 64M or 16p");
+}
+
+/* FILE:N, where FILE may hold colons itself. */
+static int read_swap(const char *program, struct shell_options *options)
+{
+	char *colon;
+
+	free(options->swap_path);
+	options->swap_path = shell_copy_string(optarg);
+	colon = strrchr(options->swap_path, ':');
+	if (!colon || colon == options->swap_path ||
+	    !shell_parse_number(colon + 1, &options->of_machine.swap_size) ||
+	    options->of_machine.swap_size < PAGE_SIZE)
+		return refuse(program, "swap", optarg,
+			      "FILE:N is wanted, N bytes of at least a page, as swap.img:64M");
+	*colon = '\0';
+	options->of_machine.swap_path = options->swap_path;
+	return 0;
+}
+
+static int read_option(struct shell_options *options, const char *program, int key)
+{
+	switch (key) {
+	case OPTION_MACHINE:
+		options->machine = shell_machine_find(optarg);
+		if (options->machine)
+			return 0;
+		return refuse(program, "machine", optarg, "the machines are soft and linux");
+	case OPTION_MEMORY:
+		return read_size(program, "memory", &options->of_machine.memory);
+	case OPTION_SEED:
+		return read_size(program, "seed", &options->of_machine.seed);
+	case OPTION_SWAP:
+		return read_swap(program, options);
+	case OPTION_JSON:
+		options->json = true;
+		return 0;
+	default:
+		/* getopt_long() has said what is wrong. */
+		fprintf(stderr, "Try 'quire %s --help'.\n", program);
+		return QUIRE_EXIT_USAGE;
+	}
+}
+
+int shell_options_read(struct shell_options *options, int argc, char **argv, const char *usage)
+{
+	const char *program = argv[0];
+	char name[32];
+	int key;
+
+	memset(options, 0, sizeof(*options));
+	options->of_machine.memory = DEFAULT_MEMORY;
+	/* getopt_long() begins its messages with argv[0]. */
+	snprintf(name, sizeof(name), "quire %s", program);
+	argv[0] = name;
+	optind = 1;
+	while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		int status;
+
+		if (key == OPTION_HELP) {
+			printf("usage: quire %s %s\n", program, usage);
+			exit(QUIRE_EXIT_OK);
+		}
+		status = read_option(options, program, key);
+		if (status)
+			return status;
+	}
+	argv[0] = (char *)program;
+	if (argc - optind > 1) {
+		fprintf(stderr, "quire %s: one script at most is wanted, not %d\n", program,
+			argc - optind);
+		return QUIRE_EXIT_USAGE;
+	}
+	options->script = argv[optind];
+	return 0;
+}
+
+void shell_options_release(struct shell_options *options)
+{
+	free(options->swap_path);
+}

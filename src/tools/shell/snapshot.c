@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Copies of files in a temporary directory.
+ */
+#include "tools/shell/snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tools/shell/memory.h"
+
+static int complain(const char *what, const char *path, int error)
+{
+	fprintf(stderr, "quire diff: %s %s: %s\n", what, path, strerror(error));
+	return -error;
+}
+
+static int copy_bytes(int from, int to)
+{
+	static char buffer[65536];
+	ssize_t length;
+
+	while ((length = read(from, buffer, sizeof(buffer))) > 0)
+		for (ssize_t done = 0; done < length;) {
+			ssize_t written = write(to, buffer + done, (size_t)(length - done));
+
+			if (written < 0)
+				return -errno;
+			done += written;
+		}
+	return length < 0 ? -errno : 0;
+}
+
+static int copy_file(const char *from, const char *to, unsigned mode)
+{
+	int source = open(from, O_RDONLY | O_CLOEXEC);
+	int target;
+	int error;
+
+	if (source < 0)
+		return -errno;
+	target = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	if (target < 0) {
+		error = -errno;
+	} else {
+		error = copy_bytes(source, target);
+		if (close(target) != 0 && !error)
+			error = -errno;
+	}
+	close(source);
+	return error;
+}
+
+static int make_directory(struct snapshot *snapshot)
+{
+	const char *parent = getenv("TMPDIR");
+	struct shell_buffer path = {0};
+
+	shell_buffer_printf(&path, "%s/quire-diff-XXXXXX", parent && *parent ? parent : "/tmp");
+	shell_buffer_append(&path, "", 1);
+	if (!mkdtemp(path.data)) {
+		int error = complain("a temporary directory cannot be made as", path.data, errno);
+
+		shell_buffer_release(&path);
+		return error;
+	}
+	snapshot->directory = path.data;
+	return 0;
+}
+
+static bool is_kept(const struct snapshot *snapshot, const char *path)
+{
+	for (size_t i = 0; i < snapshot->count; i++)
+		if (strcmp(snapshot->files[i].path, path) == 0)
+			return true;
+	return false;
+}
+
+static void keep(struct snapshot *snapshot, const char *path, char *copy, unsigned mode)
+{
+	snapshot->files =
+		shell_reallocate(snapshot->files, (snapshot->count + 1) * sizeof(*snapshot->files));
+	snapshot->files[snapshot->count++] =
+		(struct snapshot_file){shell_copy_string(path), copy, mode};
+}
+
+int snapshot_add(struct snapshot *snapshot, const char *path)
+{
+	struct shell_buffer copy = {0};
+	struct stat status;
+	int error;
+
+	if (is_kept(snapshot, path))
+		return 0;
+	if (lstat(path, &status) != 0) {
+		if (errno == ENOENT)
+			keep(snapshot, path, NULL, 0);
+		return 0;
+	}
+	if (!S_ISREG(status.st_mode))
+		return 0;
+	if (!snapshot->directory && (error = make_directory(snapshot)) != 0)
+		return error;
+	shell_buffer_printf(&copy, "%s/%zu", snapshot->directory, snapshot->count);
+	shell_buffer_append(&copy, "", 1);
+	error = copy_file(path, copy.data, 0600);
+	if (error == -EACCES) {
+		/* What cannot be read is not changed by the script either, unless it may write:
+		 * then it says so. */
+		shell_buffer_release(&copy);
+		return 0;
+	}
+	if (error) {
+		complain("no copy can be kept of", path, -error);
+		unlink(copy.data);
+		shell_buffer_release(&copy);
+		return error;
+	}
+	keep(snapshot, path, copy.data, status.st_mode & 07777);
+	return 0;
+}
+
+int snapshot_restore(const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->count; i++) {
+		const struct snapshot_file *file = &snapshot->files[i];
+		int error;
+
+		if (unlink(file->path) != 0 && errno != ENOENT)
+			return complain("cannot restore", file->path, errno);
+		if (!file->copy)
+			continue;
+		error = copy_file(file->copy, file->path, file->mode);
+		if (!error && chmod(file->path, file->mode) != 0)
+			error = -errno;
+		if (error)
+			return complain("cannot restore", file->path, -error);
+	}
+	return 0;
+}
+
+void snapshot_release(struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->count; i++) {
+		free(snapshot->files[i].path);
+		if (snapshot->files[i].copy)
+			unlink(snapshot->files[i].copy);
+		free(snapshot->files[i].copy);
+	}
+	free(snapshot->files);
+	if (snapshot->directory)
+		rmdir(snapshot->directory);
+	free(snapshot->directory);
+	memset(snapshot, 0, sizeof(*snapshot));
+}
