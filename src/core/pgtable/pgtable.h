@@ -39,6 +39,9 @@ typedef _Atomic uint64_t pte_t;
 #define PTE_NX ((pteval_t)1 << 63)
 #define PTE_FRAME_MASK (((pteval_t)1 << 52) - PAGE_SIZE)
 
+/* An entry of an upper level: permissions are those of the last level alone. */
+#define PTE_TABLE (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)
+
 #define PTRS_PER_TABLE 512
 #define PMD_SHIFT 21
 #define PUD_SHIFT 30
@@ -151,9 +154,39 @@ static inline pteval_t pte_modify_bits(pte_t *pte, pteval_t clear, pteval_t set)
 	return old;
 }
 
+/* Place of an address in the table whose entries span 1 << shift bytes each. */
+static inline uint32_t table_index(uint64_t address, uint32_t shift)
+{
+	return (address >> shift) & (PTRS_PER_TABLE - 1);
+}
+
 static inline uint32_t pte_index(uint64_t address)
 {
-	return (address >> PAGE_SHIFT) & (PTRS_PER_TABLE - 1);
+	return table_index(address, PAGE_SHIFT);
+}
+
+/* The entries of the table in a frame of the arena at `base`. */
+static inline pte_t *table_entries(const void *base, pfn_t table)
+{
+	return (pte_t *)((uintptr_t)base + (table << PAGE_SHIFT));
+}
+
+/*
+ * The walk itself, as a CPU does it: the last-level entry for an address below 2^48, or NULL when a
+ * table is missing. For those who keep the arena's base and the root at hand: machines.
+ */
+static inline pte_t *pte_walk(const void *base, pfn_t root, uint64_t address)
+{
+	pfn_t table = root;
+
+	for (uint32_t shift = PGD_SHIFT; shift > PAGE_SHIFT; shift -= PGD_SHIFT - PUD_SHIFT) {
+		pteval_t entry = pte_load(&table_entries(base, table)[table_index(address, shift)]);
+
+		if (unlikely(!pte_present(entry)))
+			return NULL;
+		table = pte_pfn(entry);
+	}
+	return &table_entries(base, table)[pte_index(address)];
 }
 
 /* A new, empty top-level table / all remaining tables of the mm. 0 or -ENOMEM. */
@@ -177,15 +210,17 @@ uint64_t pte_find_next(struct mm_struct *mm, uint64_t address, uint64_t end, pte
 struct spinlock *pte_lockptr(struct mm_struct *mm, pte_t *pte);
 
 /*
- * Frees the tables that serve only addresses in [start, end), given that no VMA uses [floor,
- * ceiling) around it. mmap_lock held for writing, the range unmapped and its VMAs unlinked from the
- * reverse maps. The frames go through `tlb` (mmu_gather.h).
+ * Frees the tables that serve an address in [start, end), given that no VMA uses [floor, ceiling)
+ * around it: those whose whole span lies in there. `floor` is the end of the VMA before (0: none),
+ * `ceiling` the start of the VMA behind (0: none). mmap_lock held for writing, the range unmapped
+ * and its VMAs unlinked from the reverse maps. The frames go through `tlb` (mmu_gather.h).
  */
 struct mmu_gather;
 void free_pgtables(struct mmu_gather *tlb, uint64_t start, uint64_t end, uint64_t floor,
 		   uint64_t ceiling);
 
-/* Format of every table, counts of table frames, locks free. */
+/* Every table and entry: formats, frames within the arena and in use, counts of tables, locks free.
+ * mmap_lock held; no CPU runs the mm. */
 void pgtable_validate(struct mm_struct *mm, struct check_report *report);
 
 #endif
