@@ -46,8 +46,15 @@ QUIRE_MUST_CHECK int anon_vma_clone(struct vm_area_struct *dst, struct vm_area_s
 QUIRE_MUST_CHECK int anon_vma_fork(struct vm_area_struct *child, struct vm_area_struct *parent);
 /* Takes the VMA out of all its anon_vmas. */
 void unlink_anon_vmas(struct vm_area_struct *vma);
-/* Before and after vm_start, vm_end or vm_pgoff change: takes the VMA's nodes out of the trees
- * (anon and i_mmap), and puts them back. */
+/*
+ * Around a change of vm_start, vm_end, vm_pgoff or vm_flags: vma_rmap_lock() locks the reverse maps
+ * that the VMA is in (its file's i_mmap, its anon_vma family; either may be absent) for writing, so
+ * that no walk can miss a page meanwhile. Under it vma_interval_remove() takes the VMA's nodes out
+ * of the trees, vma_interval_insert() puts them back; also for a neighbour with the same file and
+ * family.
+ */
+void vma_rmap_lock(struct vm_area_struct *vma);
+void vma_rmap_unlock(struct vm_area_struct *vma);
 void vma_interval_remove(struct vm_area_struct *vma);
 void vma_interval_insert(struct vm_area_struct *vma);
 

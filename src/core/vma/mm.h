@@ -7,11 +7,18 @@
  *  2. The same instances stand in mm->mmap (a list in address order) and in mm->mm_rb (a red-black
  * tree by vm_start); mm->map_count counts them.
  *  3. rb_subtree_gap of a node is the largest gap just below any VMA of its subtree: from the end
- * of the VMA before it (or 0) to vm_start.
+ * of the VMA before it (or 0) to vm_start, less the guard gap of one that grows down.
  *  4. vm_file set: the VMA is in the i_mmap tree of its address_space. anon_vma set: the VMA is in
  * that anon_vma's tree (by its anon_vma_chain).
  *  5. total_vm and its parts count pages of VMAs; locked_vm counts those of VM_LOCKED ones; the
  * instance's committed pages count those of VM_ACCOUNT ones.
+ *
+ *  6. A VMA's memory belongs to its mm for good: it is reused for other VMAs of the same mm only,
+ * so a stale pointer in vmacache may be followed under mmap_lock and tells by its contents whether
+ * it still answers.
+ *
+ * A shared mapping of a file that was opened for reading only has VM_MAYSHARE without VM_SHARED, as
+ * on Linux: it can never be written, so nothing treats it as shared, but people see it as such.
  *
  * Locks: M = mmap_lock (written holding it for writing, read holding it at all), G =
  * page_table_lock, A = atomic, C = constant, I = instance lock, F = i_mmap_lock of the file.
@@ -56,6 +63,8 @@ struct vm_area_struct;
 #define VM_ACCOUNT 0x00100000u
 #define VM_NORESERVE 0x00200000u
 #define VM_DEV_ZERO 0x01000000u /* private mapping of /dev/zero: anonymous, with a name */
+#define VM_DEVZERO \
+	0x00800000u /* private mapping of /dev/zero: anonymous, though vm_file names it */
 #define VM_WIPEONFORK 0x02000000u
 #define VM_MIXEDMAP 0x10000000u
 #define VM_NOHUGEPAGE 0x40000000u
@@ -105,7 +114,7 @@ struct vm_area_struct {
 	struct rb_node vm_rb;    /* M */
 	uint64_t rb_subtree_gap; /* M: bytes */
 	struct mm_struct *vm_mm; /* C */
-	uint64_t vm_flags;       /* M */
+	uint64_t vm_flags;       /* M, changed under both reverse maps' locks too */
 
 	uint64_t vm_page_prot; /* M: pte bits of a new entry, see vm_get_page_prot() */
 	uint64_t vm_pgoff; /* M: offset in vm_file, or for anonymous ones vm_start >> PAGE_SHIFT at
@@ -121,16 +130,27 @@ struct vm_area_struct {
 		*vm_memcg; /* M: budget of this mapping alone, holds a reference; NULL: the mm's */
 };
 
+_Static_assert(offsetof(struct vm_area_struct, vm_page_prot) == 64, "a descent touches one line");
+_Static_assert(sizeof(struct vm_area_struct) == 192, "VMAs are packed by whole cache lines");
+
+struct vma_chunk;
+
 struct mm_struct {
 	struct percpu_rwlock mmap_lock;
-	struct quire *quire;       /* C */
-	struct list_head mmap;     /* M: VMAs in address order */
-	struct rb_root mm_rb;      /* M */
-	_Atomic uint64_t mmap_seq; /* M: counts changes of the VMAs; validates vmacache */
-	uint64_t highest_vm_end;   /* M */
-	uint32_t map_count;        /* M */
-	uint64_t task_size;        /* C */
-	uint64_t mmap_base;        /* M: top of the mmap area, below the stack */
+	struct quire *quire;     /* C */
+	struct list_head mmap;   /* M: VMAs in address order */
+	struct rb_root mm_rb;    /* M */
+	uint64_t highest_vm_end; /* M */
+	uint32_t map_count;      /* M */
+	uint32_t vmacache_mask;  /* M: slots - 1 */
+	_Atomic(struct vm_area_struct *)
+		*vmacache;               /* M; slots A: by page, see vma_tree.c; may be NULL */
+	struct vma_chunk *vma_chunks;    /* M: memory of all VMAs, see vma_slab.c */
+	struct vm_area_struct *vma_free; /* M: unused VMAs, linked by vm_rb.rb_left */
+	struct vm_area_struct *vma_dead; /* M: as above, but each still holds a file or a group */
+	_Atomic(struct vm_area_struct *) vma_returned; /* A: as vma_free */
+	uint64_t task_size;                            /* C */
+	uint64_t mmap_base; /* M: top of the mmap area, below the stack */
 	uint64_t start_code, end_code, start_data, end_data; /* M */
 	uint64_t start_brk, brk, start_stack;                /* M */
 	uint64_t arg_start, arg_end, env_start, env_end;     /* M */
@@ -190,9 +210,24 @@ static inline void mmap_write_lock(struct mm_struct *mm)
 	percpu_write_lock(&mm->mmap_lock);
 }
 
+/* Drops the files and groups of VMAs that were freed: they may be the last references, whose locks
+ * stand outside mmap_lock. */
+void mm_release_dead(struct mm_struct *mm, struct vm_area_struct *dead);
+
 static inline void mmap_write_unlock(struct mm_struct *mm)
 {
+	struct vm_area_struct *dead = mm->vma_dead;
+
+	mm->vma_dead = NULL;
 	percpu_write_unlock(&mm->mmap_lock);
+	if (unlikely(dead))
+		mm_release_dead(mm, dead);
+}
+
+static inline void mmap_assert_write_locked(struct mm_struct *mm)
+{
+	QUIRE_ASSERT(1, percpu_rwlock_is_write_locked(&mm->mmap_lock));
+	(void)mm;
 }
 
 static inline void add_mm_rss(struct mm_struct *mm, enum mm_rss item, int64_t pages)
@@ -207,14 +242,25 @@ static inline void add_mm_rss(struct mm_struct *mm, enum mm_rss item, int64_t pa
  */
 QUIRE_MUST_CHECK int mm_alloc(struct quire *quire, const char *name, struct mem_cgroup *memcg,
 			      struct mm_struct **mm);
+/* Undoes mm_alloc() for an mm without VMAs: for mm_destroy() and for a fork that failed. Neither
+ * locked nor in use. */
+void mm_free(struct mm_struct *mm);
 /* Unmaps everything and frees the mm. No CPU uses it, nobody holds its lock. Cannot fail.
  * (core/call/exit.c) */
 void mm_destroy(struct mm_struct *mm);
 /* Unmaps everything, keeps the mm (exec). */
 void exit_mmap(struct mm_struct *mm);
 
-/* Sets mmap_base from LIMIT_STACK and the instance's randomisation. */
+/*
+ * Layout, randomised when the instance was created with a seed (layout.c). arch_pick_mmap_layout()
+ * sets mmap_base from LIMIT_STACK. exec places the stack at randomize_stack_top(), a
+ * position-independent program at elf_et_dyn_base(), and start_brk at arch_randomize_brk() of the
+ * page-aligned end of bss.
+ */
 void arch_pick_mmap_layout(struct mm_struct *mm);
+uint64_t randomize_stack_top(struct mm_struct *mm);
+uint64_t elf_et_dyn_base(struct mm_struct *mm);
+uint64_t arch_randomize_brk(struct mm_struct *mm, uint64_t brk);
 
 /* Every invariant above, of list, tree, counts, reverse maps and page table. mmap_lock held. */
 struct check_report;

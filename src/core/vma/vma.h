@@ -27,11 +27,13 @@ struct vm_area_struct *vma_lookup(struct mm_struct *mm, uint64_t address);
 struct vm_area_struct *vma_next(struct vm_area_struct *vma);
 struct vm_area_struct *vma_prev(struct vm_area_struct *vma);
 
-/* A VMA in no mm, zero-filled but for vm_mm; NULL: no memory. vm_area_free() drops file, group and
- * memory. */
+/* A VMA of the mm (locked for writing) that is in none of its structures yet, zero-filled but for
+ * vm_mm; NULL: no memory. */
 struct vm_area_struct *vm_area_alloc(struct mm_struct *mm);
-/* A copy with references of its own, in no tree, without anon_vma. */
-struct vm_area_struct *vm_area_dup(const struct vm_area_struct *vma);
+/* A copy for `mm` (that of the original, or a forked one) with references of its own to file and
+ * group, in no tree, without anon_vma. */
+struct vm_area_struct *vm_area_dup(struct mm_struct *mm, const struct vm_area_struct *vma);
+/* Of a VMA in no structure. File and group are dropped when mmap_lock is released. */
 void vm_area_free(struct vm_area_struct *vma);
 
 /* Inserts a complete VMA where nothing is mapped: list, tree, i_mmap. Cannot fail. */
@@ -50,7 +52,8 @@ struct vma_range {
 	uint64_t vm_flags;
 	struct file *file;
 	pgoff_t pgoff;
-	struct anon_vma *anon_vma; /* identity of pages already there, NULL for none */
+	struct vm_area_struct *copied_from; /* NULL, or whose pages will move there: its anon_vma
+					       is the range's identity */
 	const struct vm_operations_struct *vm_ops;
 	struct mem_cgroup *memcg;
 };
