@@ -82,6 +82,23 @@ static void test_same_error_again(void **state)
 	}
 }
 
+/* The second error is seen by one opener before the other looks: that one must not take it for the
+ * first. */
+static void test_same_error_again_to_others(void **state)
+{
+	(void)state;
+	errseq_t eseq = 0;
+	uint32_t first = 0, second = 0;
+
+	for (int round = 0; round < 5; round++) {
+		errseq_set(&eseq, -EIO);
+		assert_int_equal(errseq_check_and_advance(&eseq, &first), -EIO);
+		assert_int_equal(errseq_check_and_advance(&eseq, &second), -EIO);
+		assert_int_equal(errseq_check_and_advance(&eseq, &first), 0);
+		assert_int_equal(errseq_check_and_advance(&eseq, &second), 0);
+	}
+}
+
 static void test_latest_error_wins(void **state)
 {
 	(void)state;
@@ -132,6 +149,7 @@ int main(void)
 		cmocka_unit_test(test_later_opener),
 		cmocka_unit_test(test_checking_does_not_mark_seen),
 		cmocka_unit_test(test_same_error_again),
+		cmocka_unit_test(test_same_error_again_to_others),
 		cmocka_unit_test(test_latest_error_wins),
 		cmocka_unit_test(test_threads_each_get_it_once),
 	};

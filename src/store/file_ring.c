@@ -10,7 +10,8 @@
  *
  * A transfer that the ring gives back unfinished for a reason of its own is finished by the service
  * thread with plain system calls. One reason is the exit of the thread that submitted it: the
- * kernel then cancels what that thread has under way.
+ * kernel gives up what it would have gone on with in that thread, with ECANCELED or, a read whose
+ * page had just arrived, with EFAULT.
  */
 #include "base/alloc.h"
 #include "base/check.h"
@@ -121,6 +122,13 @@ void file_ring_start(struct file_ring *ring, struct quire_request *request)
 		file_transfer_end(request, file_transfer_plain(request));
 }
 
+/* Whether the error may be the ring's own. A real one comes back from the plain system call. */
+static bool ring_gave_up(int returned)
+{
+	return returned == -EINTR || returned == -EAGAIN || returned == -ECANCELED ||
+	       returned == -EFAULT;
+}
+
 /* One completion: those that waited for room enter, and the transfer ends or goes on. */
 static void complete(struct file_ring *ring, struct quire_request *request, int returned)
 {
@@ -134,7 +142,7 @@ static void complete(struct file_ring *ring, struct quire_request *request, int 
 	while ((waiting = take_waiting(ring)))
 		file_ring_start(ring, waiting);
 
-	if (returned == -EINTR || returned == -EAGAIN || returned == -ECANCELED) {
+	if (ring_gave_up(returned)) {
 		result = file_transfer_plain(request);
 		over = true;
 	} else {
