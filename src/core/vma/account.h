@@ -20,6 +20,8 @@ bool accountable_mapping(const struct file *file, uint64_t vm_flags);
 /* Commits `pages`: 0, or -ENOMEM when the instance's overcommit mode forbids. vm_unacct_memory()
  * gives back. */
 QUIRE_MUST_CHECK int security_vm_enough_memory(struct mm_struct *mm, uint64_t pages);
+/* The same for an object that belongs to no mm (shmem). */
+QUIRE_MUST_CHECK int vm_commit_memory(struct quire *quire, uint64_t pages);
 void vm_unacct_memory(struct quire *quire, uint64_t pages);
 uint64_t vm_commit_limit(const struct quire *quire);
 
