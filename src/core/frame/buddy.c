@@ -210,7 +210,7 @@ static void page_make_bare(struct page *page)
 	page->index = 0;
 	page->private = 0;
 	page->order = 0;
-	page->memcg = NULL;
+	atomic_store_explicit(&page->memcg, NULL, memory_order_relaxed);
 	atomic_store_explicit(&page->flags, 0, memory_order_release);
 }
 

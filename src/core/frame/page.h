@@ -85,7 +85,8 @@ struct page {
 		struct spinlock ptl; /* PG_table: lock of the entries in this page */
 		struct page *head;   /* PG_tail */
 	};
-	struct mem_cgroup *memcg; /* C while charged; NULL: not charged */
+	_Atomic(struct mem_cgroup *)
+		memcg; /* NULL: not charged. Changes only under L, when its group ends */
 };
 
 _Static_assert(sizeof(struct page) <= 64, "struct page must stay within one cache line");
