@@ -157,6 +157,7 @@ bool shell_complete(struct shell *shell, const char *before, const char *prefix,
 	if (shell_line_parse(before, strlen(before), &line, &why) != 0) {
 		/* Only `NAME:` yet. */
 		offer_commands(shell, &completion, false);
+		shell_line_release(&line);
 		return false;
 	}
 	if (line.process)

@@ -92,8 +92,9 @@ static int keep_files(struct snapshot *snapshot, const struct script *script)
 		int error = 0;
 
 		if (shell_line_parse(script->lines[i].text, script->lines[i].length, &line, &why))
-			continue;
-		path = path_of(&line);
+			path = NULL;
+		else
+			path = path_of(&line);
 		if (path)
 			error = snapshot_add(snapshot, path);
 		shell_line_release(&line);

@@ -275,7 +275,7 @@ int shell_line_parse(const char *text, size_t length, struct shell_line *line, c
 	return 0;
 
 fail:
-	shell_line_release(line);
+	line->token_count = 0;
 	return -EINVAL;
 }
 

@@ -35,8 +35,9 @@ struct shell_address {
 
 /*
  * Splits `length` bytes of one line, without its newline. 0, or -EINVAL with a sentence in *why (a
- * constant); on success the caller releases the line with shell_line_release(). An empty line, or
- * one with only a comment, is a success with neither process nor tokens.
+ * constant); the line then has no tokens, but the process if it was named. An empty line, or one
+ * with only a comment, is a success with neither process nor tokens. The caller releases the line
+ * with shell_line_release() in any case.
  */
 QUIRE_MUST_CHECK int shell_line_parse(const char *text, size_t length, struct shell_line *line,
 				      const char **why);

@@ -59,11 +59,19 @@ static bool find_command(struct shell_call *call, const struct shell_line *line)
 	return call->command != NULL;
 }
 
-static bool find_process(struct shell_call *call, const char *name)
+/* Who acts: named by the line, or who acted last. A line that names a process makes it the one,
+ * readable or not. */
+static void choose_process(struct shell_call *call, const char *name)
 {
 	struct shell *shell = call->shell;
 
 	call->process = name ? shell_process_find(&shell->processes, name) : shell->current;
+	if (call->process)
+		shell->current = call->process;
+}
+
+static bool has_process(struct shell_call *call, const char *name)
+{
 	if (call->process)
 		return true;
 	if (name)
@@ -88,22 +96,26 @@ static void carry_out(struct shell_call *call, const struct shell_line *line)
 {
 	if (!find_command(call, line) ||
 	    !shell_arguments_read(call, line->tokens + 1, line->token_count - 1) ||
-	    !find_process(call, line->process))
+	    !has_process(call, line->process))
 		return;
 	if (call->command->quire_only && !call->shell->ops->inspect) {
 		shell_reply_fail(call->reply, ENOSYS, "only Quire can do that: --machine=soft");
-		call->shell->current = call->process;
 		return;
 	}
-	if (!shell_arguments_resolve(call)) {
-		/* An unknown region is a line that cannot be read, so nobody acted. */
-		if (call->reply->error != EINVAL)
-			call->shell->current = call->process;
+	if (!shell_arguments_resolve(call))
 		return;
-	}
-	call->shell->current = call->process;
 	call->command->run(call);
 	bury(call);
+}
+
+static void print_reply(struct shell *shell, const struct shell_call *call,
+			struct shell_reply_place *place, struct shell_buffer *out)
+{
+	place->command = call->command ? call->command->name : NULL;
+	if (shell->json)
+		shell_reply_print_json(call->reply, place, out);
+	else
+		shell_reply_print(call->reply, out);
 }
 
 void shell_execute(struct shell *shell, const char *text, size_t length, unsigned long number,
@@ -113,31 +125,25 @@ void shell_execute(struct shell *shell, const char *text, size_t length, unsigne
 	struct shell_call call = {.shell = shell, .reply = &reply};
 	struct shell_reply_place place = {.line = number};
 	struct shell_line line;
-	char *process = NULL;
 	const char *why;
+	char *process;
+	int error;
 
 	memset(outcome, 0, sizeof(*outcome));
-	if (shell_line_parse(text, length, &line, &why) != 0) {
+	error = shell_line_parse(text, length, &line, &why);
+	outcome->printed = error || line.token_count;
+	choose_process(&call, line.process);
+	/* Copied: the command may be `exit`. */
+	process = call.process ? shell_copy_string(call.process->name) : NULL;
+	place.process = process ? process : line.process;
+	if (error)
 		shell_reply_fail(&reply, EINVAL, "%s", why);
-		outcome->printed = true;
-	} else if (line.token_count) {
-		/* Copied: the command may be `exit`. */
-		if (line.process || shell->current)
-			process = shell_copy_string(line.process ? line.process
-								 : shell->current->name);
+	else if (line.token_count)
 		carry_out(&call, &line);
-		outcome->printed = true;
-	}
-	if (outcome->printed) {
-		outcome->command = call.command;
-		memcpy(outcome->why, reply.why, sizeof(outcome->why));
-		place.process = process;
-		place.command = call.command ? call.command->name : NULL;
-		if (shell->json)
-			shell_reply_print_json(&reply, &place, out);
-		else
-			shell_reply_print(&reply, out);
-	}
+	if (outcome->printed)
+		print_reply(shell, &call, &place, out);
+	outcome->command = call.command;
+	memcpy(outcome->why, reply.why, sizeof(outcome->why));
 	free(process);
 	shell_line_release(&line);
 	shell_reply_reset(&reply);
