@@ -52,7 +52,13 @@ uint64_t do_brk(struct mm_struct *mm, uint64_t address);
  * -ENOMEM. */
 QUIRE_MUST_CHECK int vm_brk_locked(struct mm_struct *mm, uint64_t start, uint64_t end,
 				   uint64_t vm_flags);
-/* fork. *child is complete or not there. -ENOMEM. */
+/* fork, with mmap_lock not held. *child is complete or not there; it is charged to the parent's
+ * group. -ENOMEM. */
 QUIRE_MUST_CHECK int dup_mm(struct mm_struct *mm, const char *name, struct mm_struct **child);
+/* execve (see <quire/quire.h>). Nobody else uses the mm meanwhile. 0, -ENOEXEC, -ELIBBAD (the
+ * interpreter), -E2BIG, -ENOMEM, -EIO, and the error of opening the interpreter; past the point of
+ * no return the mm is then empty. */
+struct quire_exec;
+QUIRE_MUST_CHECK int do_execve(struct mm_struct *mm, struct quire_exec *exec);
 
 #endif

@@ -82,6 +82,11 @@ int quire_mincore(quire_mm *mm, uint64_t address, uint64_t length, unsigned char
 	return api_status(do_mincore(mm, address, length, vector));
 }
 
+int quire_exec(quire_mm *mm, struct quire_exec *exec)
+{
+	return api_status(do_execve(mm, exec));
+}
+
 uint64_t quire_brk(quire_mm *mm, uint64_t address)
 {
 	return do_brk(mm, address);
