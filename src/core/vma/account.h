@@ -15,7 +15,7 @@ bool may_expand_vm(const struct mm_struct *mm, uint64_t vm_flags, uint64_t pages
 bool is_data_mapping(uint64_t vm_flags);
 bool is_stack_mapping(uint64_t vm_flags);
 /* Private and writable: counts as committed memory. */
-bool accountable_mapping(const struct file *file, uint64_t vm_flags);
+bool accountable_mapping(uint64_t vm_flags);
 
 /* Commits `pages`: 0, or -ENOMEM when the instance's overcommit mode forbids. vm_unacct_memory()
  * gives back. */
@@ -23,6 +23,8 @@ QUIRE_MUST_CHECK int security_vm_enough_memory(struct mm_struct *mm, uint64_t pa
 /* The same for an object that belongs to no mm (shmem). */
 QUIRE_MUST_CHECK int vm_commit_memory(struct quire *quire, uint64_t pages);
 void vm_unacct_memory(struct quire *quire, uint64_t pages);
+/* Commits what takes the place of as much that was just given back, without asking. */
+void vm_acct_memory(struct quire *quire, uint64_t pages);
 uint64_t vm_commit_limit(const struct quire *quire);
 
 /* May `pages` more be locked? 0, -EPERM (limit 0), or `over` (-ENOMEM, -EAGAIN). */

@@ -8,8 +8,8 @@
  * tree by vm_start); mm->map_count counts them.
  *  3. rb_subtree_gap of a node is the largest gap just below any VMA of its subtree: from the end
  * of the VMA before it (or 0) to vm_start, less the guard gap of one that grows down.
- *  4. vm_file set: the VMA is in the i_mmap tree of its address_space. anon_vma set: the VMA is in
- * that anon_vma's tree (by its anon_vma_chain).
+ *  4. Not anonymous: the VMA is in the i_mmap tree of its vm_file's address_space. anon_vma set:
+ * the VMA is in that anon_vma's tree (by its anon_vma_chain).
  *  5. total_vm and its parts count pages of VMAs; locked_vm counts those of VM_LOCKED ones; the
  * instance's committed pages count those of VM_ACCOUNT ones.
  *
@@ -63,8 +63,6 @@ struct vm_area_struct;
 #define VM_ACCOUNT 0x00100000u
 #define VM_NORESERVE 0x00200000u
 #define VM_DEV_ZERO 0x01000000u /* private mapping of /dev/zero: anonymous, with a name */
-#define VM_DEVZERO \
-	0x00800000u /* private mapping of /dev/zero: anonymous, though vm_file names it */
 #define VM_WIPEONFORK 0x02000000u
 #define VM_MIXEDMAP 0x10000000u
 #define VM_NOHUGEPAGE 0x40000000u
@@ -147,10 +145,8 @@ struct mm_struct {
 		*vmacache;               /* M; slots A: by page, see vma_tree.c; may be NULL */
 	struct vma_chunk *vma_chunks;    /* M: memory of all VMAs, see vma_slab.c */
 	struct vm_area_struct *vma_free; /* M: unused VMAs, linked by vm_rb.rb_left */
-	struct vm_area_struct *vma_dead; /* M: as above, but each still holds a file or a group */
-	_Atomic(struct vm_area_struct *) vma_returned; /* A: as vma_free */
-	uint64_t task_size;                            /* C */
-	uint64_t mmap_base; /* M: top of the mmap area, below the stack */
+	uint64_t task_size;              /* C */
+	uint64_t mmap_base;              /* M: top of the mmap area, below the stack */
 	uint64_t start_code, end_code, start_data, end_data; /* M */
 	uint64_t start_brk, brk, start_stack;                /* M */
 	uint64_t arg_start, arg_end, env_start, env_end;     /* M */
@@ -210,18 +206,9 @@ static inline void mmap_write_lock(struct mm_struct *mm)
 	percpu_write_lock(&mm->mmap_lock);
 }
 
-/* Drops the files and groups of VMAs that were freed: they may be the last references, whose locks
- * stand outside mmap_lock. */
-void mm_release_dead(struct mm_struct *mm, struct vm_area_struct *dead);
-
 static inline void mmap_write_unlock(struct mm_struct *mm)
 {
-	struct vm_area_struct *dead = mm->vma_dead;
-
-	mm->vma_dead = NULL;
 	percpu_write_unlock(&mm->mmap_lock);
-	if (unlikely(dead))
-		mm_release_dead(mm, dead);
 }
 
 static inline void mmap_assert_write_locked(struct mm_struct *mm)

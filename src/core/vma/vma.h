@@ -33,7 +33,7 @@ struct vm_area_struct *vm_area_alloc(struct mm_struct *mm);
 /* A copy for `mm` (that of the original, or a forked one) with references of its own to file and
  * group, in no tree, without anon_vma. */
 struct vm_area_struct *vm_area_dup(struct mm_struct *mm, const struct vm_area_struct *vma);
-/* Of a VMA in no structure. File and group are dropped when mmap_lock is released. */
+/* Of a VMA in no structure; drops its file and group. */
 void vm_area_free(struct vm_area_struct *vma);
 
 /* Inserts a complete VMA where nothing is mapped: list, tree, i_mmap. Cannot fail. */

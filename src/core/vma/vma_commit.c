@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The one place where boundaries, flags and groups of VMAs that are in use change: merge, split,
+ * expand and shrink prepare a struct vma_change, which is carried out here and cannot fail.
+ *
+ * Both reverse maps are locked meanwhile: a walk finds each page either by the old VMA or by the
+ * new one.
+ */
+#include "core/file/address_space.h"
+#include "core/reclaim/memcg.h"
+#include "core/rmap/rmap.h"
+#include "core/vma/internal.h"
+
+#include <errno.h>
+
+int vma_dup_anon(struct vm_area_struct *target, struct vm_area_struct *source)
+{
+	if (vma_anon(target) || !vma_anon(source))
+		return 0;
+	return anon_vma_clone(target, source);
+}
+
+static void set_memcg(struct vm_area_struct *vma, struct mem_cgroup *memcg)
+{
+	if (vma->vm_memcg == memcg)
+		return;
+	if (memcg)
+		memcg_get(memcg);
+	if (vma->vm_memcg)
+		memcg_put(vma->vm_memcg);
+	vma->vm_memcg = memcg;
+}
+
+static void set_range(struct vm_area_struct *vma, uint64_t start, uint64_t end, pgoff_t pgoff)
+{
+	vma->vm_start = start;
+	vma->vm_end = end;
+	vma->vm_pgoff = pgoff;
+}
+
+static void commit_ranges(const struct vma_change *change)
+{
+	struct vm_area_struct *vma = change->vma;
+	struct vm_area_struct *adjacent = change->adjacent;
+
+	/* An adjacent or removed VMA is in the same reverse maps, or in none. */
+	vma_rmap_lock(vma);
+	vma_interval_remove(vma);
+	if (adjacent) {
+		vma_interval_remove(adjacent);
+		set_range(adjacent, change->adjacent_start, change->adjacent_end,
+			  adjacent->vm_pgoff +
+				  ((change->adjacent_start - adjacent->vm_start) >> PAGE_SHIFT));
+		vma_interval_insert(adjacent);
+	}
+	set_range(vma, change->start, change->end, change->pgoff);
+	vma->vm_flags = change->vm_flags;
+	vma_interval_insert(vma);
+	for (int i = 0; i < 2; i++)
+		if (change->removed[i])
+			vma_unlink_file_locked(change->removed[i]);
+	vma_rmap_unlock(vma);
+}
+
+void vma_commit(const struct vma_change *change)
+{
+	struct vm_area_struct *vma = change->vma;
+	struct mm_struct *mm = vma->vm_mm;
+	struct vm_area_struct *next;
+
+	mmap_assert_write_locked(mm);
+	for (int i = 0; i < 2; i++)
+		if (change->removed[i])
+			vma_erase(mm, change->removed[i]);
+	commit_ranges(change);
+	set_memcg(vma, change->memcg);
+	vma_set_page_prot(vma);
+
+	vma_gap_update(vma);
+	next = vma_next(vma);
+	if (next)
+		vma_gap_update(next);
+	else
+		mm->highest_vm_end = vma->vm_end;
+	for (int i = 0; i < 2; i++) {
+		struct vm_area_struct *removed = change->removed[i];
+
+		if (!removed)
+			continue;
+		unlink_anon_vmas(removed);
+		vm_area_free(removed);
+	}
+}
+
+int vma_expand(struct vm_area_struct *vma, uint64_t start, uint64_t end,
+	       struct vm_area_struct *next)
+{
+	struct vma_change change = {
+		.vma = vma,
+		.start = start,
+		.end = end,
+		.pgoff = vma->vm_pgoff - ((vma->vm_start - start) >> PAGE_SHIFT),
+		.vm_flags = vma->vm_flags,
+		.memcg = vma->vm_memcg,
+		.removed = {next},
+	};
+
+	QUIRE_ASSERT(1, start <= vma->vm_start && end >= vma->vm_end);
+	if (next && vma_dup_anon(vma, next))
+		return -ENOMEM;
+	vma_commit(&change);
+	return 0;
+}
+
+void vma_shrink(struct vm_area_struct *vma, uint64_t start, uint64_t end)
+{
+	const struct vma_change change = {
+		.vma = vma,
+		.start = start,
+		.end = end,
+		.pgoff = vma->vm_pgoff + ((start - vma->vm_start) >> PAGE_SHIFT),
+		.vm_flags = vma->vm_flags,
+		.memcg = vma->vm_memcg,
+	};
+
+	QUIRE_ASSERT(1, vma->vm_start <= start && start < end && end <= vma->vm_end);
+	vma_commit(&change);
+}
