@@ -11,9 +11,9 @@
  * the shadow of an evicted file page: core/reclaim/workingset.h; told apart by the object's kind),
  * or nothing. Marks: XA_MARK_DIRTY, XA_MARK_WRITEBACK, XA_MARK_TOWRITE.
  *
- * Locks: R = i_rwsem, X = i_pages lock, F = i_mmap_lock, A = atomic, C = constant, I = instance
- * lock, V = invalidate_lock (held shared by whoever fills the cache from the store, exclusively by
- * whoever removes a range).
+ * Locks: R = i_rwsem, X = i_pages lock, F = i_mmap_lock, A = atomic, C = constant, N =
+ * quire->inodes_lock (a leaf, as a VMA drops its file with mmap_lock held), V = invalidate_lock
+ * (held shared by whoever fills the cache from the store, exclusively by whoever removes a range).
  */
 #ifndef QUIRE_CORE_FILE_ADDRESS_SPACE_H
 #define QUIRE_CORE_FILE_ADDRESS_SPACE_H
@@ -50,7 +50,9 @@ struct address_space {
 					     against them */
 	struct rwlock invalidate_lock;
 	errseq_t wb_err;                  /* A: last writeback error */
-	_Atomic uint64_t writeback_pages; /* A: pages under writeback */
+	_Atomic uint32_t wb_failures;     /* A: requests that failed: tells a waiter that one did */
+	_Atomic int32_t wb_last_error;    /* A: -errno of the last of them */
+	_Atomic uint64_t writeback_pages; /* written under X: pages under writeback */
 };
 
 enum inode_kind {
@@ -67,16 +69,18 @@ struct inode {
 	_Atomic uint64_t i_size; /* bytes; written under R */
 	struct mutex i_rwsem;
 	struct address_space i_data;
-	struct quire_store *store;     /* R: regular files; owned */
+	_Atomic(struct quire_store *) store; /* written under R; regular files; owned */
 	struct quire_store *old_store; /* R: read-only store that a writable one replaced; closed
 					  with the inode */
-	uint32_t seals;                /* R: F_SEAL_* of a memfd */
-	uint64_t committed;            /* R: pages counted as committed memory (shmem) */
+	_Atomic uint32_t seals;        /* written under R: F_SEAL_* of a memfd */
+	_Atomic uint64_t committed;    /* A: pages counted as committed memory (shmem) */
 	bool noreserve;                /* C: shmem that commits page by page */
-	_Atomic int64_t dirty_since;   /* A: time of the first dirtying since the last clean state,
-					  ns; 0: clean */
-	_Atomic uint32_t refcount;     /* A */
-	struct list_head i_list;       /* I: all inodes of the instance */
+	_Atomic int64_t dirty_since;   /* written under X: time of the first dirtying since the last
+					  clean state, ns; 0: clean */
+	_Atomic uint32_t refcount;     /* A; reaches its end under N */
+	struct list_head i_list;       /* N: all inodes of the instance */
+	struct list_head i_files;      /* N: open handles, by f_list */
+	uint64_t sequence;             /* C: order of creation */
 	char name[64]; /* C: for people: base name of the file, "memfd:NAME", "dev/zero", "SYSV..."
 			*/
 };
@@ -101,6 +105,7 @@ struct file {
 		f_wb_err; /* A: sample of wb_err: errors up to here were reported to this opener */
 	struct file_ra_state f_ra;
 	_Atomic uint32_t f_count; /* A */
+	struct list_head f_list;  /* N: of f_inode->i_files */
 };
 
 static inline uint64_t i_size_read(const struct inode *inode)
@@ -132,12 +137,13 @@ QUIRE_MUST_CHECK int shmem_create(struct quire *quire, const char *name, uint64_
 void iget(struct inode *inode);
 /*
  * Drops a reference. The last one of a shmem object frees its pages and swap. A regular file
- * without openers and mappings stays cached while it has pages (the instance's list holds a
- * reference that reclaim and quire_destroy drop), so that dirty data is written in its time.
+ * without openers and mappings stays while it has pages (the instance's list holds a reference that
+ * inodes_prune() and quire_destroy drop), so that dirty data is written in its time. No lock inside
+ * LOCK_MMAP is held.
  */
 void iput(struct inode *inode);
 /* Drops cached inodes nobody uses any more; dirty ones are written first. Returns the first write
- * error; such inodes stay. */
+ * error; such inodes stay. No lock inside LOCK_INODE is held. */
 int inodes_prune(struct quire *quire);
 
 /* The object behind /dev/zero. 0 and a reference, or -ENOMEM. */

@@ -22,6 +22,7 @@ struct filemap_context {
 	uint64_t vm_flags;        /* VM_RAND_READ, VM_SEQ_READ of a fault's VMA; 0 for file calls */
 	bool mmap;                /* from a fault */
 	bool *major;              /* set when I/O was needed; may be NULL */
+	uint64_t pages;           /* wanted from the page on, for the size of the window; 0: one */
 };
 
 /* The page at `index` with a reference when it is cached (uptodate or not), or NULL. */
@@ -35,11 +36,15 @@ struct page *filemap_lookup(struct address_space *mapping, pgoff_t index);
 QUIRE_MUST_CHECK int filemap_get_page(struct address_space *mapping, pgoff_t index,
 				      const struct filemap_context *context, struct page **page);
 
-/* Adds a locked page with its own reference; charges it. 0, -EEXIST, -ENOMEM. */
+/* Adds a locked page, with a reference of the cache's own; charges it unless it is, and puts it on
+ * the lists. 0, -EEXIST, -ENOMEM. */
 QUIRE_MUST_CHECK int filemap_add_page(struct address_space *mapping, struct page *page,
 				      pgoff_t index, struct mem_cgroup *memcg);
-/* Takes a locked, unmapped page out of the cache, leaving `value` (a shadow or swap entry as xarray
- * value, or NULL) in its place. */
+/*
+ * Takes a locked, unmapped page out of the cache, leaving `value` (a shadow or swap entry as xarray
+ * value, or NULL) in its place. Drops the cache's reference; the caller has its own. What was dirty
+ * is forgotten, except in a shmem page that goes to swap.
+ */
 void filemap_remove_page(struct page *page, void *value);
 /* As above, only if nobody but the caller (one reference) and the cache refers to it and it is
  * clean; for reclaim. False: still in use. */
@@ -81,8 +86,8 @@ QUIRE_MUST_CHECK int file_punch_hole(struct file *file, uint64_t offset, uint64_
  * once to this opener. */
 QUIRE_MUST_CHECK int vfs_fsync_range(struct file *file, uint64_t start, uint64_t end);
 
-/* Drops the pages [first, last] of the cache (and shmem's swap entries); mappings were or are
- * unmapped here. V held for writing. */
+/* Drops the pages [first, last] of the cache (and shmem's swap entries and shadows); pages still
+ * mapped are unmapped here, private copies are the caller's. V held for writing. */
 void truncate_inode_pages(struct address_space *mapping, pgoff_t first, pgoff_t last);
 
 /*

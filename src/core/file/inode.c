@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The inodes of an instance: made on the first open of an identity, found again by it, kept while
+ * they have users or pages.
+ *
+ *   made -> [users: refcount above that of the list] -> cached (regular, pages left)
+ *        -> [found again by inode_get()] ...
+ *        -> off the list (last user of a shmem object; no pages left; pruned) -> freed
+ *
+ * The list holds one reference of a regular file, none of a shmem object. The step off the list is
+ * taken under inodes_lock, under which alone references are found anew, so it is taken once.
+ */
+#include "core/file/address_space.h"
+
+#include "base/alloc.h"
+#include "core/file/internal.h"
+#include "core/file/shmem.h"
+#include "core/file/writeback.h"
+#include "core/instance/instance.h"
+#include "core/reclaim/vmscan.h"
+#include "core/vma/account.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void address_space_init(struct address_space *mapping, struct inode *inode)
+{
+	mapping->host = inode;
+	xa_init(&mapping->i_pages);
+	spin_lock_init(&mapping->i_pages_lock, LOCK_I_PAGES);
+	rwlock_init(&mapping->i_mmap_lock, LOCK_I_MMAP);
+	mapping->i_mmap = INTERVAL_TREE_ROOT;
+	rwlock_init(&mapping->invalidate_lock, LOCK_INVALIDATE);
+}
+
+static struct inode *inode_alloc(struct quire *quire, const char *name, enum inode_kind kind)
+{
+	struct inode *inode = quire_zalloc(sizeof(*inode));
+
+	if (!inode)
+		return NULL;
+	inode->quire = quire;
+	inode->kind = kind;
+	mutex_init(&inode->i_rwsem, LOCK_INODE);
+	address_space_init(&inode->i_data, inode);
+	list_init(&inode->i_files);
+	atomic_store_explicit(&inode->refcount, 1, memory_order_relaxed);
+	inode->sequence = atomic_fetch_add_explicit(&quire->next_id, 1, memory_order_relaxed);
+	strncpy(inode->name, name, sizeof(inode->name) - 1);
+	return inode;
+}
+
+/* Off the list, and nobody else knows it. */
+static void inode_free(struct inode *inode)
+{
+	struct address_space *mapping = &inode->i_data;
+	struct quire_store *store = inode_store(inode);
+
+	write_lock(&mapping->invalidate_lock);
+	truncate_inode_pages(mapping, 0, UINT64_MAX);
+	write_unlock(&mapping->invalidate_lock);
+	QUIRE_ASSERT(1, interval_tree_empty(&mapping->i_mmap) && list_empty(&inode->i_files));
+	xa_destroy(&mapping->i_pages);
+	if (inode->committed)
+		vm_unacct_memory(inode->quire, inode->committed);
+	if (store)
+		store->ops->close(store);
+	if (inode->old_store)
+		inode->old_store->ops->close(inode->old_store);
+	quire_free(inode);
+}
+
+/* References that the list itself holds. */
+static uint32_t list_references(const struct inode *inode)
+{
+	return inode->kind == INODE_REGULAR ? 1 : 0;
+}
+
+static void list_insert(struct inode *inode)
+{
+	list_add_tail(&inode->i_list, &inode->quire->inodes);
+	atomic_fetch_add_explicit(&inode->refcount, list_references(inode), memory_order_relaxed);
+}
+
+void iget(struct inode *inode)
+{
+	atomic_fetch_add_explicit(&inode->refcount, 1, memory_order_relaxed);
+}
+
+void iput(struct inode *inode)
+{
+	struct quire *quire = inode->quire;
+	bool last;
+
+	spin_lock(&quire->inodes_lock);
+	last = atomic_fetch_sub_explicit(&inode->refcount, 1, memory_order_acq_rel) ==
+		       list_references(inode) + 1 &&
+	       (inode->kind != INODE_REGULAR ||
+		!atomic_load_explicit(&inode->i_data.nrpages, memory_order_relaxed));
+	if (last)
+		list_del(&inode->i_list);
+	spin_unlock(&quire->inodes_lock);
+	if (last)
+		inode_free(inode);
+}
+
+/* Under inodes_lock: the inode of the identity, with a reference, or NULL. */
+static struct inode *inode_find(struct quire *quire, uint64_t dev, uint64_t ino)
+{
+	struct inode *inode;
+
+	list_for_each_entry (inode, &quire->inodes, i_list) {
+		if (inode->kind == INODE_REGULAR && inode->dev == dev && inode->ino == ino) {
+			iget(inode);
+			return inode;
+		}
+	}
+	return NULL;
+}
+
+/* The inode has a store already: a writable one takes the place of a read-only one, any other is
+ * not needed. */
+static void inode_offer_store(struct inode *inode, struct quire_store *store)
+{
+	struct quire_store *unneeded = store;
+
+	mutex_lock(&inode->i_rwsem);
+	if (store->writable && !inode_store(inode)->writable) {
+		/* Reads of the old one may be under way. */
+		inode->old_store = inode_store(inode);
+		atomic_store_explicit(&inode->store, store, memory_order_release);
+		unneeded = NULL;
+	}
+	mutex_unlock(&inode->i_rwsem);
+	if (unneeded)
+		unneeded->ops->close(unneeded);
+}
+
+/* A regular file's inode, on no list yet. */
+static int inode_make(struct quire *quire, const char *name, struct quire_store *store,
+		      struct inode **result)
+{
+	int64_t size = store->ops->size(store);
+	struct inode *inode;
+
+	if (size < 0)
+		return (int)size;
+	inode = inode_alloc(quire, name, INODE_REGULAR);
+	if (!inode)
+		return -ENOMEM;
+	atomic_store_explicit(&inode->store, store, memory_order_relaxed);
+	i_size_write(inode, (uint64_t)size);
+	*result = inode;
+	return 0;
+}
+
+int inode_get(struct quire *quire, uint64_t dev, uint64_t ino, const char *name,
+	      struct quire_store *store, struct inode **result)
+{
+	struct inode *made = NULL, *found;
+	int error;
+
+	spin_lock(&quire->inodes_lock);
+	found = inode_find(quire, dev, ino);
+	spin_unlock(&quire->inodes_lock);
+	if (!found) {
+		error = inode_make(quire, name, store, &made);
+		if (error)
+			return error;
+		made->dev = dev;
+		made->ino = ino;
+		spin_lock(&quire->inodes_lock);
+		found = inode_find(quire, dev, ino);
+		if (!found)
+			list_insert(made);
+		spin_unlock(&quire->inodes_lock);
+	}
+	if (found) {
+		quire_free(made);
+		inode_offer_store(found, store);
+		made = found;
+	}
+	*result = made;
+	return 0;
+}
+
+static void inode_publish(struct inode *inode)
+{
+	spin_lock(&inode->quire->inodes_lock);
+	list_insert(inode);
+	spin_unlock(&inode->quire->inodes_lock);
+}
+
+int shmem_create(struct quire *quire, const char *name, uint64_t bytes, bool noreserve,
+		 struct inode **result)
+{
+	struct inode *inode = inode_alloc(quire, name, INODE_SHMEM);
+	int error;
+
+	if (!inode)
+		return -ENOMEM;
+	inode->noreserve = noreserve;
+	inode->seals = F_SEAL_SEAL;
+	error = shmem_account_size(inode, 0, bytes);
+	if (error) {
+		quire_free(inode);
+		return error;
+	}
+	i_size_write(inode, bytes);
+	inode_publish(inode);
+	*result = inode;
+	return 0;
+}
+
+int dev_zero_create(struct quire *quire, struct inode **result)
+{
+	struct inode *inode = inode_alloc(quire, "zero", INODE_ZERO);
+
+	if (!inode)
+		return -ENOMEM;
+	inode_publish(inode);
+	*result = inode;
+	return 0;
+}
+
+struct inode *inode_next(struct quire *quire, struct inode *previous)
+{
+	struct list_head *head = &quire->inodes;
+	struct inode *next;
+
+	spin_lock(&quire->inodes_lock);
+	next = previous ? list_next_entry(previous, i_list)
+			: list_first_entry(head, struct inode, i_list);
+	if (list_entry_is_head(next, head, i_list))
+		next = NULL;
+	else
+		iget(next);
+	spin_unlock(&quire->inodes_lock);
+	if (previous)
+		iput(previous);
+	return next;
+}
+
+/* Writes an inode that only the list and the caller know, and drops its pages; the caller's iput()
+ * then frees it, unless somebody came meanwhile. */
+static int inode_prune(struct inode *inode)
+{
+	struct writeback_control control = {
+		.end = UINT64_MAX,
+		.nr_to_write = UINT64_MAX,
+		.sync = true,
+	};
+	int error = writeback_mapping(&inode->i_data, &control);
+
+	if (!error)
+		invalidate_mapping_pages(&inode->i_data);
+	return error;
+}
+
+int inodes_prune(struct quire *quire)
+{
+	struct inode *inode = NULL;
+	int first_error = 0;
+
+	lru_add_drain_all(quire);
+	while ((inode = inode_next(quire, inode))) {
+		int error = 0;
+
+		if (inode->kind == INODE_REGULAR &&
+		    atomic_load_explicit(&inode->refcount, memory_order_relaxed) ==
+			    list_references(inode) + 1)
+			error = inode_prune(inode);
+		if (error && !first_error)
+			first_error = error;
+	}
+	return first_error;
+}
+
+int inodes_destroy(struct quire *quire)
+{
+	struct writeback_control control = {
+		.end = UINT64_MAX,
+		.nr_to_write = UINT64_MAX,
+		.sync = true,
+	};
+	int error = writeback_instance(quire, &control);
+	struct inode *inode, *next;
+	struct file *file, *next_file;
+
+	list_for_each_entry_safe (inode, next, &quire->inodes, i_list) {
+		list_for_each_entry_safe (file, next_file, &inode->i_files, f_list) {
+			list_del(&file->f_list);
+			quire_free(file);
+		}
+		list_del(&inode->i_list);
+		inode_free(inode);
+	}
+	return error;
+}
