@@ -34,10 +34,11 @@ int quire_open(struct quire *quire, const char *name, uint64_t device, uint64_t 
 	return api_status(open_inode(inode, (uint32_t)mode, file));
 }
 
-static int open_shmem(struct quire *quire, const char *name, uint64_t bytes, quire_file **file)
+static int open_shmem(struct quire *quire, const char *name, uint64_t bytes, bool noreserve,
+		      quire_file **file)
 {
 	struct inode *inode;
-	int error = shmem_create(quire, name, bytes, false, &inode);
+	int error = shmem_create(quire, name, bytes, noreserve, &inode);
 
 	if (error)
 		return error;
@@ -51,12 +52,12 @@ int quire_memfd_create(struct quire *quire, const char *name, quire_file **file)
 	if (strlen(name) > MEMFD_NAME_MAX)
 		return api_status(-EINVAL);
 	strcat(label, name);
-	return api_status(open_shmem(quire, label, 0, file));
+	return api_status(open_shmem(quire, label, 0, true, file));
 }
 
 int quire_shm_create(struct quire *quire, const char *name, uint64_t bytes, quire_file **file)
 {
-	return api_status(open_shmem(quire, name, bytes, file));
+	return api_status(open_shmem(quire, name, bytes, false, file));
 }
 
 int quire_open_zero(struct quire *quire, quire_file **file)

@@ -43,8 +43,10 @@ enum quire_event {
 	QUIRE_EVENTS
 };
 
-struct lru_batch;
+struct anon_vma;
 struct charge_stock;
+struct lru_batch;
+struct memcg_table;
 
 struct quire {
 	const struct quire_params params; /* C: as given, defaults filled in */
@@ -57,7 +59,8 @@ struct quire {
 
 	struct mutex lock;
 	struct list_head mms;    /* I */
-	struct list_head inodes; /* I */
+	struct spinlock inodes_lock;
+	struct list_head inodes; /* inodes_lock */
 
 	_Atomic(struct swap_area *) swap[MAX_SWAP_AREAS]; /* A: set once */
 	_Atomic int64_t committed;                        /* A: pages */
@@ -66,6 +69,9 @@ struct quire {
 	struct stat_counters events;                      /* A: enum quire_event */
 	struct lru_batch *lru_batches;      /* C: core/reclaim, one for each thread slot */
 	struct charge_stock *charge_stocks; /* C: core/reclaim, one for each thread slot */
+	struct memcg_table *memcgs;         /* C: core/reclaim, ids and memory of groups */
+	struct spinlock anon_vma_lock;      /* LOCK_LEAF */
+	struct anon_vma *anon_vma_free;     /* anon_vma_lock: memory of those not in use */
 	struct spinlock prng_lock;
 	struct prng prng; /* prng_lock */
 };

@@ -27,9 +27,11 @@ static void stat_owners(struct quire *quire, struct quire_stat *stat)
 	mutex_lock(&quire->lock);
 	list_for_each_entry (mm, &quire->mms, mm_list)
 		stat->page_tables += atomic_load_explicit(&mm->pgtables, memory_order_relaxed);
+	mutex_unlock(&quire->lock);
+	spin_lock(&quire->inodes_lock);
 	list_for_each_entry (inode, &quire->inodes, i_list)
 		stat->cached += atomic_load_explicit(&inode->i_data.nrpages, memory_order_relaxed);
-	mutex_unlock(&quire->lock);
+	spin_unlock(&quire->inodes_lock);
 }
 
 static void stat_events(struct quire *quire, struct quire_stat *stat)
