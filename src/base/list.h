@@ -116,11 +116,18 @@ static inline void list_splice_tail_init(struct list_head *list, struct list_hea
 #define list_first_entry(head, type, member) list_entry((head)->next, type, member)
 #define list_last_entry(head, type, member) list_entry((head)->prev, type, member)
 
-#define list_next_entry(pos, member) list_entry((pos)->member.next, __typeof__(*(pos)), member)
-#define list_prev_entry(pos, member) list_entry((pos)->member.prev, __typeof__(*(pos)), member)
+/* The links of `pos`, found by address: at the end of a loop `pos` is no entry, and not aligned as
+ * one. */
+#define list_links(pos, member) \
+	((struct list_head *)((char *)(pos) + offsetof(__typeof__(*(pos)), member)))
+
+#define list_next_entry(pos, member) \
+	list_entry(list_links(pos, member)->next, __typeof__(*(pos)), member)
+#define list_prev_entry(pos, member) \
+	list_entry(list_links(pos, member)->prev, __typeof__(*(pos)), member)
 
 /* Whether a loop over `head` has come round, so that `pos` is no entry. */
-#define list_entry_is_head(pos, head, member) (&(pos)->member == (head))
+#define list_entry_is_head(pos, head, member) (list_links(pos, member) == (head))
 
 #define list_for_each_entry(pos, head, member) \
 	for (pos = list_first_entry(head, __typeof__(*pos), member); \

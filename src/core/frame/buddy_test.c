@@ -208,7 +208,7 @@ static void exhaustion_keeps_the_reserve(void **state)
 {
 	struct arena *arena = arena_new(2048);
 	struct zone *zone = &arena->zone;
-	struct page **pages = calloc(2048, sizeof(*pages));
+	struct page **pages = calloc(2049, sizeof(*pages)); /* and the NULL at the end */
 	uint32_t count = 0;
 
 	(void)state;

@@ -8,6 +8,8 @@
 #include "base/lock.h"
 #include "machine/soft/soft.h"
 
+#include <errno.h>
+
 struct soft_machine {
 	struct quire_machine machine;
 	struct soft_params params; /* C; `fenced` also where membarrier is refused */
@@ -35,6 +37,13 @@ bool soft_barrier_available(void);
  */
 uint64_t soft_translate(struct soft_cpu *cpu, uint64_t address, int access,
 			struct soft_outcome *outcome);
+
+/* What an access returns that stopped there, `done` bytes having been accessed. */
+static inline int soft_stopped(struct soft_outcome *outcome, uint64_t done)
+{
+	outcome->done = done;
+	return outcome->signal == QUIRE_SIGNAL_NONE ? -ENOMEM : -EFAULT;
+}
 
 void soft_revoke(struct quire_machine *machine, void *context, uint64_t start, uint64_t end);
 

@@ -121,7 +121,8 @@ void soft_cpu_destroy(struct soft_cpu *cpu);
 void soft_cpu_switch(struct soft_cpu *cpu, quire_mm *mm);
 
 /*
- * Accesses. Each returns 0, or -EFAULT with *outcome filled in (which is untouched otherwise). A
+ * Accesses. Each returns 0, or with *outcome filled in (which is untouched otherwise) -EFAULT, or
+ * -ENOMEM: there is no memory for the page and no signal, as the verdict fell on another mm. A
  * store that fails leaves the bytes before the fault stored; memory behind it is untouched.
  * soft_fetch() reads as instruction fetch does. Any alignment; pages may be crossed. Bytes of one
  * page are accessed as one; aligned 8-byte accesses are atomic.

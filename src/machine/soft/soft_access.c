@@ -7,7 +7,6 @@
 
 #include "machine/soft/internal.h"
 
-#include <errno.h>
 #include <string.h>
 
 #if SOFT_TSAN
@@ -67,10 +66,8 @@ static inline __attribute__((always_inline)) int each_span(const struct access *
 		uint64_t bytes = min_u64(access->bytes - done, PAGE_SIZE - PAGE_OFFSET(address));
 		uint64_t host = soft_translate(access->cpu, address, access->kind, access->outcome);
 
-		if (unlikely(!host)) {
-			access->outcome->done = done;
-			return -EFAULT;
-		}
+		if (unlikely(!host))
+			return soft_stopped(access->outcome, done);
 		span(context, (void *)(uintptr_t)host, bytes);
 		soft_leave(access->cpu);
 		done += bytes;
@@ -160,9 +157,11 @@ int soft_copy(struct soft_cpu *cpu, uint64_t to, uint64_t from, uint64_t bytes,
 
 		struct soft_outcome store_outcome;
 
-		if (soft_store(cpu, to + done, buffer, n, &store_outcome)) {
+		int store_error = soft_store(cpu, to + done, buffer, n, &store_outcome);
+
+		if (store_error) {
 			*outcome = store_outcome;
-			error = -EFAULT;
+			error = store_error;
 		}
 		if (error) {
 			outcome->done += done;
@@ -226,10 +225,8 @@ int soft_cmpxchg(struct soft_cpu *cpu, uint64_t address, uint32_t size, uint64_t
 
 	uint64_t host = soft_translate(cpu, address, QUIRE_ACCESS_WRITE, outcome);
 
-	if (!host) {
-		outcome->done = 0;
-		return -EFAULT;
-	}
+	if (!host)
+		return soft_stopped(outcome, 0);
 	cmpxchg_host((void *)(uintptr_t)host, size, expected, desired);
 	soft_leave(cpu);
 	return 0;
@@ -243,10 +240,8 @@ int soft_fetch_add(struct soft_cpu *cpu, uint64_t address, uint32_t size, uint64
 
 	uint64_t host = soft_translate(cpu, address, QUIRE_ACCESS_WRITE, outcome);
 
-	if (!host) {
-		outcome->done = 0;
-		return -EFAULT;
-	}
+	if (!host)
+		return soft_stopped(outcome, 0);
 	*value = fetch_add_host((void *)(uintptr_t)host, size, *value);
 	soft_leave(cpu);
 	return 0;
