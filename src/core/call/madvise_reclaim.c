@@ -69,8 +69,7 @@ static void free_present_pte(struct mmu_gather *tlb, struct vm_area_struct *vma,
 		pte_modify_bits(pte, PTE_ACCESSED | PTE_DIRTY, 0);
 		tlb_note(tlb, address);
 	}
-	page_set(page, PG_lazyfree);
-	deactivate_page(quire, page);
+	mark_page_lazyfree(quire, page);
 }
 
 static uint64_t free_ptes(struct vm_area_struct *vma, pte_t *pte, uint64_t address, uint64_t end,

@@ -8,6 +8,7 @@
 #include "core/file/address_space.h"
 #include "core/file/writeback.h"
 #include "core/reclaim/vmscan.h"
+#include "core/rmap/rmap.h"
 #include "core/vma/mm.h"
 
 #include <errno.h>
@@ -127,7 +128,9 @@ static int init_instance(struct quire *quire)
 
 	mutex_init(&quire->lock, LOCK_INSTANCE);
 	spin_lock_init(&quire->group_lock, LOCK_GROUP);
+	spin_lock_init(&quire->inodes_lock, LOCK_LEAF);
 	spin_lock_init(&quire->prng_lock, LOCK_LEAF);
+	spin_lock_init(&quire->anon_vma_lock, LOCK_LEAF);
 	list_init(&quire->mms);
 	list_init(&quire->inodes);
 	prng_seed(&quire->prng, quire->params.seed);
@@ -185,6 +188,7 @@ int instance_destroy(struct quire *quire)
 	swap_areas_destroy(quire);
 	destroy_groups(quire);
 	destroy_memory(quire);
+	anon_vmas_destroy(quire);
 	stat_destroy(&quire->events);
 	quire_free(quire);
 	return error;

@@ -7,6 +7,12 @@
  * Charges are taken from a per-thread stock of CHARGE_BATCH pages; memcg_usage() may so be higher
  * than what is in use by the stocks; they are given back under pressure.
  *
+ * Life: a group is online while it has references (owners, mms, VMAs, groups below it). The last
+ * one takes it offline: it leaves the tree and its pages go to its parent, one by one. Its memory
+ * goes when nothing is charged to it any more, pages on their way or swap slots, and only to other
+ * groups of the instance: whoever reads page->memcg may find the group reused after all, so it
+ * locks the lists it saw and looks again.
+ *
  * Locks: L = lru_lock of the group, A = atomic, C = constant, G = the instance's group lock
  * (LOCK_GROUP).
  */
@@ -65,11 +71,15 @@ struct mem_cgroup {
 	_Atomic uint64_t failures;   /* A: charges refused */
 	const struct reclaim_policy_ops *policy; /* C */
 	struct lruvec lruvec;
-	_Atomic uint32_t refcount; /* A: owners, children, pages do not count */
-	_Atomic uint64_t pages; /* A: charged pages of this group itself: it is freed when refcount
-				   and pages are 0 */
-	uint64_t id;            /* C: for shadows */
-	char name[32];          /* C */
+	_Atomic uint32_t refcount;   /* A: owners, mms, VMAs, children; 0: offline */
+	_Atomic bool offline;        /* written under L: pages added from now on go to the parent */
+	_Atomic uint64_t pages;      /* A: pages charged to this group itself, with stocks */
+	_Atomic uint64_t swap_slots; /* A: slots charged to this group itself */
+	_Atomic uint64_t holds;      /* A: pages, slots, and one while online: freed at 0 */
+	_Atomic uint64_t scan_cursor; /* A: id of the group below where the next reclaim begins */
+	uint64_t id;                  /* C: for shadows */
+	struct mem_cgroup *next_free; /* G: while its memory is unused */
+	char name[32];                /* C */
 };
 
 /* A group below `parent` (NULL: makes the root) with one reference. `policy` NULL: the parent's. 0,
@@ -79,8 +89,12 @@ QUIRE_MUST_CHECK int memcg_create(struct quire *quire, struct mem_cgroup *parent
 				  struct mem_cgroup **memcg);
 void memcg_get(struct mem_cgroup *memcg);
 /* The last reference reparents the pages that are still charged (file pages other mms may use) to
- * the parent. */
+ * the parent. No lock of rank LOCK_GROUP or higher is held. */
 void memcg_put(struct mem_cgroup *memcg);
+/* Whether `memcg` is `ancestor` or below it. */
+bool memcg_is_descendant(const struct mem_cgroup *memcg, const struct mem_cgroup *ancestor);
+/* The online group of that id with a reference, or NULL. */
+struct mem_cgroup *memcg_find(struct quire *quire, uint64_t id);
 
 /*
  * Charges a page before it becomes visible: may reclaim from the group (and ancestors) that is full
@@ -95,6 +109,12 @@ void memcg_uncharge(struct page *page);
  * now on). */
 QUIRE_MUST_CHECK int memcg_set_max(struct mem_cgroup *memcg, uint64_t pages);
 uint64_t memcg_usage(const struct mem_cgroup *memcg);
+/* The highest of the group and its ancestors whose budget does not allow `pages` more, or NULL. */
+struct mem_cgroup *memcg_over_budget(struct mem_cgroup *memcg, uint64_t pages);
+/* A swap slot is charged to the group (which stays in memory until it is given back), and counts in
+ * all ancestors. */
+void memcg_charge_swap(struct mem_cgroup *memcg);
+void memcg_uncharge_swap(struct mem_cgroup *memcg);
 /* Gives all threads' stocks back. */
 void memcg_drain_stocks(struct quire *quire);
 

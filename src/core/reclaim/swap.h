@@ -33,10 +33,14 @@ QUIRE_MUST_CHECK int swap_area_add(struct quire *quire, struct quire_store *stor
 void swap_areas_destroy(struct quire *quire);
 uint64_t swap_total(const struct quire *quire); /* slots */
 uint64_t swap_free_slots(const struct quire *quire);
+uint64_t swap_cached_pages(const struct quire *quire);
+/* Gives the space of free clusters back to the stores that can. May wait; no lock is held. */
+void swap_discard_clusters(struct quire *quire);
 
 /* Fork, or a mapping moved to an entry: one more use. Cannot fail (counts are wide). */
 void swap_duplicate(struct quire *quire, swp_entry_t entry);
-/* One use less; the last one frees slot and cached page. */
+/* One use less; the last one frees slot and cached page (unless somebody holds the page's lock:
+ * then he does). No lock of rank LOCK_GROUP or higher is held. */
 void swap_free(struct quire *quire, swp_entry_t entry);
 uint32_t swap_count(struct quire *quire, swp_entry_t entry);
 
@@ -48,6 +52,17 @@ void delete_from_swap_cache(struct quire *quire, struct page *page);
 /* If nobody but the cache needs the slot, gives it up: true when the page left the swap cache. Page
  * locked. */
 bool try_to_free_swap(struct quire *quire, struct page *page);
+/* A page has lost its last mapping, its I/O has ended, or its lock was released: gives up its slot
+ * if nobody needs it any more. Only tries the page lock, so it may be called under a page table's
+ * lock.
+ */
+void swap_cache_release(struct quire *quire, struct page *page);
+/* For reclaim: takes a locked, clean page that only the cache and the caller (one reference) refer
+ * to out of the cache, leaving `shadow` with its slot. False: still in use. */
+bool swap_cache_remove_if_unused(struct quire *quire, struct page *page, void *shadow);
+/* A locked, unmapped shmem page moves to the swap cache; its place in the file now holds the entry.
+ * False: in use, or swap is full. */
+bool shmem_move_to_swap(struct quire *quire, struct page *page);
 /* Starts the write of a locked page in the swap cache, unlocks it. 0 or -errno (page still dirty
  * and in the cache). */
 QUIRE_MUST_CHECK int swap_writepage(struct quire *quire, struct page *page);

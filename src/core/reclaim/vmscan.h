@@ -25,7 +25,8 @@ struct reclaim_policy_ops {
 	void (*add)(struct lruvec *lruvec, struct page *page, bool refault);
 	/* It leaves them (freed, isolated, unevictable); the policy forgets it. */
 	void (*remove)(struct lruvec *lruvec, struct page *page);
-	/* A file call used it (mark_page_accessed). */
+	/* A file call used it again since it was last looked at (PG_referenced is set). May be
+	 * NULL. */
 	void (*accessed)(struct lruvec *lruvec, struct page *page);
 	/* MADV_COLD and writeback for reclaim: next to go. */
 	void (*deactivate)(struct lruvec *lruvec, struct page *page);
@@ -50,8 +51,8 @@ extern const struct reclaim_policy_ops policy_sieve; /* SIEVE: one queue, a hand
 /* By name, NULL when unknown. */
 const struct reclaim_policy_ops *reclaim_policy_find(const char *name);
 
-/* Per-thread batches and stocks of an instance (quire->lru_batches, quire->charge_stocks). 0 or
- * -ENOMEM. */
+/* Per-thread batches and stocks of an instance and the table of its groups (quire->lru_batches,
+ * charge_stocks, memcgs). 0 or -ENOMEM. */
 QUIRE_MUST_CHECK int reclaim_init(struct quire *quire);
 /* All batches are drained and all stocks given back first. */
 void reclaim_destroy(struct quire *quire);
@@ -66,6 +67,9 @@ void lru_del_page(struct page *page);
 /* Used through a file call. */
 void mark_page_accessed(struct page *page);
 void deactivate_page(struct quire *quire, struct page *page);
+/* MADV_FREE: a clean anonymous page may be dropped, and goes to the lists of file pages, which are
+ * looked at without swap too. Under the lock of the only entry that maps it. */
+void mark_page_lazyfree(struct quire *quire, struct page *page);
 /* munlock: back among the evictable ones (when no other VM_LOCKED VMA maps it, which the next scan
  * finds). mlock: to the unevictable list. */
 void munlock_page(struct quire *quire, struct page *page);

@@ -16,17 +16,25 @@
 #include "core/pgtable/pgtable.h"
 #include "core/vma/mm.h"
 
-/* A = atomic, W = root->rwlock, C = constant. */
+/*
+ * The memory of an anon_vma is given back to its instance only, and `root` always points to one: a
+ * page keeps no reference, so a walk may meet an anon_vma that was freed or reused. It locks the
+ * root that it saw and then looks whether the page is still mapped there: if so, nothing can be
+ * freed until it unlocks.
+ *
+ * A = atomic, W = root->rwlock, C = constant, N = quire->anon_vma_lock.
+ */
 struct anon_vma {
-	struct anon_vma *root;   /* C */
-	struct anon_vma *parent; /* C: NULL for a root (it is its own) */
-	struct rwlock rwlock;    /* used in the root only */
-	_Atomic uint32_t
-		refcount;      /* A: VMAs' own use, children (a root: all of the family), walkers */
-	uint32_t num_children; /* W */
-	uint32_t num_active_vmas; /* W: VMAs whose own anon_vma this is */
+	_Atomic(struct anon_vma *) root; /* A: changes only when the memory is reused */
+	struct anon_vma *parent;         /* C: NULL for a root */
+	struct rwlock rwlock;            /* used in the root only */
+	_Atomic uint32_t refcount;       /* A: one while its tree is not empty; a root: one more for
+					    each other member of the family */
+	uint32_t num_children;           /* W */
+	uint32_t num_active_vmas;        /* W: VMAs whose own anon_vma this is */
 	struct interval_tree_root
-		rb_root; /* W: anon_vma_chain nodes by linear page index of their VMAs */
+		rb_root;            /* W: anon_vma_chain nodes by linear page index of their VMAs */
+	struct anon_vma *next_free; /* N: while it is not in use */
 };
 
 struct anon_vma_chain {
@@ -35,6 +43,14 @@ struct anon_vma_chain {
 	struct list_head same_vma;      /* of vma->anon_vma_chain: mmap_lock and page_table_lock */
 	struct interval_tree_node node; /* W */
 };
+
+static inline struct anon_vma *anon_vma_root(const struct anon_vma *anon_vma)
+{
+	return atomic_load_explicit(&anon_vma->root, memory_order_acquire);
+}
+
+/* Frees the memory of all anon_vmas of an instance; none is in use. */
+void anon_vmas_destroy(struct quire *quire);
 
 /* Gives the VMA an anon_vma (its own, or a mergeable neighbour's). mmap_lock held. 0 or -ENOMEM. */
 QUIRE_MUST_CHECK int anon_vma_prepare(struct vm_area_struct *vma);
@@ -80,8 +96,8 @@ uint64_t page_address_in_vma(const struct page *page, const struct vm_area_struc
 
 /*
  * Calls `one` for each VMA that may map the page at that address (without looking at the page
- * table), with the reverse map locked for reading; stops when it returns false. The page is locked,
- * or a file page is referenced. With `try`, returns false at once when the lock is taken.
+ * table), with the reverse map locked for reading; stops and returns false when that does. The page
+ * is locked; with `try_lock`, returns false at once when the lock is taken.
  */
 struct rmap_walk_control {
 	bool (*one)(struct page *page, struct vm_area_struct *vma, uint64_t address,

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One reclaim: what it is after and how far it got. Shared by vmscan.c, which chooses where to
+ * look, and shrink_page.c, which gets rid of a page.
+ */
+#ifndef QUIRE_CORE_RECLAIM_SCAN_H
+#define QUIRE_CORE_RECLAIM_SCAN_H
+
+#include "core/reclaim/vmscan.h"
+
+#define SCAN_BATCH 32
+/* Lists are scanned by 1 / 2^priority of their size, more of it each time. */
+#define DEF_PRIORITY 12
+
+struct scan_control {
+	struct quire *quire;
+	struct mem_cgroup *target;
+	uint64_t nr_to_reclaim;
+	uint64_t nr_reclaimed;
+	int priority;
+	bool may_swap;          /* there is a place for anonymous pages */
+	bool avoid_anon;        /* swappiness 0, and there are file pages */
+	bool ignore_references; /* evict what is in use too */
+	bool wait_writeback;    /* nothing else is left: wait for pages under writeback */
+	uint64_t nr_writeback;  /* pages met that are under writeback */
+};
+
+/*
+ * Gets rid of one isolated page, or puts it back on its list; the reference of the isolation is
+ * used up. True: it was freed.
+ */
+bool shrink_page(struct page *page, struct scan_control *control);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Getting rid of one page, as a chain of steps that any reason to keep it ends:
+ *
+ *   lock -> not pinned, not under writeback, not in use
+ *     -> anonymous: a slot in swap         (add_to_swap)
+ *     -> no mapping                        (try_to_unmap)
+ *     -> shmem: out of its file            (shmem_move_to_swap)
+ *     -> clean: written if need be         (writeback_one_page, swap_writepage)
+ *     -> in no cache                       (filemap_remove_if_unused, swap_cache_remove_if_unused)
+ *     -> the isolation's reference is the last: free
+ *
+ * Each step leaves the page consistent, so ending after any of them loses nothing: a page that was
+ * unmapped is found again in its cache by the next fault.
+ */
+#include "core/reclaim/scan.h"
+
+#include "core/file/filemap.h"
+#include "core/file/writeback.h"
+#include "core/instance/instance.h"
+#include "core/reclaim/lruvec.h"
+#include "core/reclaim/workingset.h"
+#include "core/rmap/rmap.h"
+
+enum shrink_result {
+	SHRINK_GO_ON,
+	SHRINK_KEEP,
+	SHRINK_REFERENCED,
+	SHRINK_WRITTEN, /* its write was started; unlocked */
+	SHRINK_FREE     /* the caller's reference is the last one */
+};
+
+static bool page_is_shmem(const struct page *page)
+{
+	const struct address_space *mapping = page_mapping(page);
+
+	return mapping && mapping_is_shmem(mapping);
+}
+
+/* The page is under writeback, whose end needs no page lock. Waits only when told to. */
+static enum shrink_result shrink_writeback(struct page *page, struct scan_control *control)
+{
+	control->nr_writeback++;
+	page_set(page, PG_reclaim);
+	if (!control->wait_writeback)
+		return SHRINK_KEEP;
+	wait_on_page_writeback(page);
+	return page_test(page, PG_writeback) ? SHRINK_KEEP : SHRINK_GO_ON;
+}
+
+static enum shrink_result shrink_check_references(struct page *page,
+						  const struct scan_control *control)
+{
+	uint64_t vm_flags;
+	uint32_t referenced = page_referenced(page, &vm_flags);
+
+	if (vm_flags & VM_LOCKED) {
+		page_set(page, PG_mlocked);
+		return SHRINK_KEEP;
+	}
+	if (referenced && !control->ignore_references)
+		return SHRINK_REFERENCED;
+	return SHRINK_GO_ON;
+}
+
+/* Gives a slot back that was taken for an unmapping that then failed. */
+static enum shrink_result shrink_give_up_swap(struct page *page, struct scan_control *control)
+{
+	if (page_test(page, PG_swapcache))
+		try_to_free_swap(control->quire, page);
+	return SHRINK_KEEP;
+}
+
+static enum shrink_result shrink_unmap(struct page *page, struct scan_control *control)
+{
+	if (page_anon(page) && !page_test(page, PG_swapcache) && !page_test(page, PG_lazyfree) &&
+	    page_mapped(page) && (!control->may_swap || !add_to_swap(control->quire, page)))
+		return SHRINK_KEEP;
+	if (page_mapped(page) && !try_to_unmap(page, false))
+		return shrink_give_up_swap(page, control);
+	if (page_is_shmem(page) &&
+	    (!control->may_swap || !shmem_move_to_swap(control->quire, page)))
+		return SHRINK_KEEP;
+	return SHRINK_GO_ON;
+}
+
+/* Nobody holds the swap entry any more: the contents are garbage, however dirty. */
+static void shrink_drop_orphan(struct page *page, struct scan_control *control)
+{
+	if (page_test(page, PG_swapcache) && try_to_free_swap(control->quire, page))
+		page_clear(page, PG_dirty);
+}
+
+static enum shrink_result shrink_write(struct page *page, struct scan_control *control)
+{
+	const enum lru_type type = page_lru_type(page);
+	int error;
+
+	if (!page_test(page, PG_dirty) || !(page_test(page, PG_swapcache) || page_mapping(page)))
+		return SHRINK_GO_ON;
+	/* One by the cache, one by us: anybody else might keep it anyway, or be writing to it. */
+	if (page_count(page) != 2)
+		return SHRINK_KEEP;
+	page_set(page, PG_reclaim);
+	error = page_test(page, PG_swapcache) ? swap_writepage(control->quire, page)
+					      : writeback_one_page(page);
+	if (error)
+		page_clear(page, PG_reclaim);
+	else
+		lruvec_note_cost(&page_memcg(page)->lruvec, type, 1);
+	return SHRINK_WRITTEN;
+}
+
+/* Locked again after the start of its write: a store that needs no waiting is done already. */
+static enum shrink_result shrink_after_write(struct page *page, struct scan_control *control)
+{
+	if (page_test(page, PG_writeback))
+		return shrink_writeback(page, control);
+	if (page_test(page, PG_dirty) || page_mapped(page))
+		return SHRINK_KEEP;
+	return SHRINK_GO_ON;
+}
+
+static enum shrink_result shrink_free(struct page *page, struct scan_control *control)
+{
+	bool removed;
+
+	if (page_mapped(page))
+		return SHRINK_KEEP;
+	if (page_test(page, PG_swapcache))
+		removed = swap_cache_remove_if_unused(control->quire, page,
+						      workingset_eviction(page));
+	else if (page_mapping(page))
+		removed = filemap_remove_if_unused(page, workingset_eviction(page));
+	else
+		removed = page_count(page) == 1;
+	return removed ? SHRINK_FREE : SHRINK_KEEP;
+}
+
+/* The steps that are taken with the page locked; *locked: whether it still is. */
+static enum shrink_result shrink_locked_page(struct page *page, struct scan_control *control,
+					     bool *locked)
+{
+	enum shrink_result result = SHRINK_GO_ON;
+
+	if (page_maybe_pinned(page))
+		return SHRINK_KEEP;
+	if (page_test(page, PG_writeback))
+		result = shrink_writeback(page, control);
+	if (result == SHRINK_GO_ON)
+		result = shrink_check_references(page, control);
+	if (result == SHRINK_GO_ON)
+		result = shrink_unmap(page, control);
+	if (result != SHRINK_GO_ON)
+		return result;
+
+	shrink_drop_orphan(page, control);
+	result = shrink_write(page, control);
+	if (result == SHRINK_WRITTEN) {
+		*locked = trylock_page(page);
+		if (!*locked)
+			return SHRINK_WRITTEN;
+		result = shrink_after_write(page, control);
+		if (result == SHRINK_KEEP && page_test(page, PG_writeback))
+			return SHRINK_WRITTEN;
+	}
+	return result == SHRINK_GO_ON ? shrink_free(page, control) : result;
+}
+
+bool shrink_page(struct page *page, struct scan_control *control)
+{
+	struct quire *quire = control->quire;
+	enum shrink_result result = SHRINK_KEEP;
+	bool locked = trylock_page(page);
+
+	count_event(quire, EVENT_SCANNED, 1);
+	if (locked)
+		result = shrink_locked_page(page, control, &locked);
+	if (locked)
+		unlock_page(page);
+	if (result == SHRINK_FREE) {
+		put_page(quire, page);
+		count_event(quire, EVENT_RECLAIMED, 1);
+		control->nr_reclaimed++;
+		return true;
+	}
+	/* Who wanted to give up its slot while we held the lock could not. */
+	swap_cache_release(quire, page);
+	lruvec_putback(page, result == SHRINK_REFERENCED ? PUTBACK_REFERENCED
+			     : result == SHRINK_WRITTEN  ? PUTBACK_NEXT
+							 : PUTBACK_KEEP);
+	return false;
+}

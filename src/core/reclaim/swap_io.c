@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Moving pages between memory and a swap area's store.
+ *
+ * Writes: the page is under writeback and unlocked meanwhile; when the write fails it is dirty
+ * again and stays in the cache, so its contents are never lost.
+ *
+ * Reads: the page is locked until its contents are there, with neighbours that lie beside it. When
+ * the read fails the page leaves the cache, not uptodate; the entry stays and can be tried again.
+ */
+#include "base/alloc.h"
+#include "core/reclaim/lruvec.h"
+#include "core/reclaim/swap_area.h"
+#include "core/reclaim/workingset.h"
+
+#include <errno.h>
+
+struct swap_io {
+	struct quire_request request;
+	struct quire *quire;
+	uint32_t count;
+	struct page *pages[SWAP_READAHEAD]; /* a reference each */
+	struct quire_segment segments[SWAP_READAHEAD];
+};
+
+static struct swap_io *swap_io_alloc(struct quire *quire, enum quire_direction direction,
+				     uint64_t slot)
+{
+	struct swap_io *io = quire_zalloc(sizeof(*io));
+
+	if (!io)
+		return NULL;
+	io->quire = quire;
+	io->request.direction = direction;
+	io->request.offset = slot << PAGE_SHIFT;
+	io->request.segments = io->segments;
+	io->request.context = io;
+	return io;
+}
+
+static void swap_io_add(struct swap_io *io, struct page *page)
+{
+	get_page(page);
+	io->segments[io->count].memory = page_address(&io->quire->zone, page);
+	io->segments[io->count].bytes = PAGE_SIZE;
+	io->pages[io->count++] = page;
+	io->request.nr_segments = io->count;
+}
+
+static int swap_io_submit(struct swap_io *io, struct swap_area *area)
+{
+	return area->store->ops->submit(area->store, &io->request);
+}
+
+static void swap_write_done(struct quire_request *request, int64_t result)
+{
+	struct swap_io *io = request->context;
+	struct quire *quire = io->quire;
+	struct page *page = io->pages[0];
+
+	if (result == (int64_t)PAGE_SIZE) {
+		count_event(quire, EVENT_SWAP_OUT, 1);
+		page_clear(page, PG_error);
+	} else {
+		count_event(quire, EVENT_WRITE_ERROR, 1);
+		page_set(page, PG_error);
+		page_set(page, PG_dirty);
+	}
+	page_clear(page, PG_reclaim);
+	end_page_writeback_flag(page);
+	swap_cache_release(quire, page);
+	put_page(quire, page);
+	quire_free(io);
+}
+
+int swap_writepage(struct quire *quire, struct page *page)
+{
+	const swp_entry_t entry = {page->private};
+	struct swap_area *area = swap_entry_area(quire, entry);
+	struct swap_io *io = swap_io_alloc(quire, QUIRE_WRITE, swp_slot(entry));
+	int error;
+
+	QUIRE_ASSERT(1, page_locked(page) && page_test(page, PG_swapcache) &&
+				!page_test(page, PG_writeback));
+	if (!io) {
+		unlock_page(page);
+		return -ENOMEM;
+	}
+	swap_io_add(io, page);
+	io->request.done = swap_write_done;
+	page_set(page, PG_writeback);
+	page_clear(page, PG_dirty);
+	unlock_page(page);
+	error = swap_io_submit(io, area);
+	if (error)
+		swap_write_done(&io->request, error);
+	return error;
+}
+
+static void swap_read_end_page(struct quire *quire, struct page *page, bool success)
+{
+	if (success) {
+		page_set(page, PG_uptodate);
+		count_event(quire, EVENT_SWAP_IN, 1);
+	} else {
+		page_set(page, PG_error);
+		delete_from_swap_cache(quire, page);
+	}
+	unlock_page_disowned(page);
+	swap_cache_release(quire, page);
+	put_page(quire, page);
+}
+
+static void swap_read_done(struct quire_request *request, int64_t result)
+{
+	struct swap_io *io = request->context;
+
+	for (uint32_t i = 0; i < io->count; i++)
+		swap_read_end_page(io->quire, io->pages[i],
+				   result >= (int64_t)((i + 1) * PAGE_SIZE));
+	quire_free(io);
+}
+
+/* A page for the entry, locked and in the cache, on the lists, with a reference. 0, -ENOMEM,
+ * -EEXIST: another has it, or the entry was freed. */
+static int swap_new_page(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg,
+			 uint32_t gfp, struct page **result)
+{
+	struct page *page = alloc_page(quire, gfp);
+	void *shadow = NULL;
+	bool locked;
+	int error;
+
+	if (!page)
+		return -ENOMEM;
+	locked = trylock_page(page);
+	QUIRE_ASSERT(1, locked);
+	(void)locked;
+	page_set(page, PG_swapbacked);
+	error = memcg_charge(quire, memcg, page, gfp);
+	if (!error)
+		error = swap_cache_add(quire, page, entry, &shadow);
+	if (error) {
+		unlock_page(page);
+		put_page(quire, page);
+		return error;
+	}
+	if (shadow)
+		workingset_refault(page, shadow);
+	lru_add_page(quire, page);
+	*result = page;
+	return 0;
+}
+
+/* The locked pages of one request, which takes over their references. */
+static int swap_read_pages(struct quire *quire, struct swap_area *area, struct page **pages,
+			   uint32_t count)
+{
+	const swp_entry_t entry = {pages[0]->private};
+	struct swap_io *io = swap_io_alloc(quire, QUIRE_READ, swp_slot(entry));
+	int error = -ENOMEM;
+
+	for (uint32_t i = 0; i < count; i++)
+		disown_page_lock(pages[i]);
+	if (io) {
+		for (uint32_t i = 0; i < count; i++) {
+			swap_io_add(io, pages[i]);
+			put_page(quire, pages[i]);
+		}
+		io->request.done = swap_read_done;
+		error = swap_io_submit(io, area);
+		if (error)
+			swap_read_done(&io->request, error);
+		return error;
+	}
+	for (uint32_t i = 0; i < count; i++)
+		swap_read_end_page(quire, pages[i], false);
+	return error;
+}
+
+/*
+ * The window grows with the pages that were read ahead and then used, and shrinks by halves when
+ * none were; entries next to each other alone are a reason to try.
+ */
+static uint32_t swap_readahead_window(struct swap_area *area, uint64_t slot)
+{
+	const uint32_t hits =
+		atomic_exchange_explicit(&area->readahead_hits, 0, memory_order_relaxed);
+	const uint32_t last = atomic_load_explicit(&area->readahead_pages, memory_order_relaxed);
+	const uint64_t before =
+		atomic_exchange_explicit(&area->readahead_last, slot, memory_order_relaxed);
+	uint32_t pages = 1;
+
+	if (hits)
+		while (pages < hits + 2 && pages < SWAP_READAHEAD)
+			pages *= 2;
+	else if (slot == before + 1 || slot + 1 == before)
+		pages = 2;
+	if (pages < last / 2)
+		pages = last / 2;
+	atomic_store_explicit(&area->readahead_pages, pages, memory_order_relaxed);
+	return pages;
+}
+
+/*
+ * Neighbours of `slot` in the aligned window around it join the page already at pages[slot -
+ * first]. They cost no reclaim: readahead must not push out what is in use.
+ */
+static void swap_add_neighbours(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg,
+				uint32_t window, struct page **pages)
+{
+	struct swap_area *area = swap_entry_area(quire, entry);
+	const uint64_t slot = swp_slot(entry);
+	const uint64_t first = slot & ~(uint64_t)(window - 1);
+
+	for (uint32_t i = 0; i < window; i++) {
+		if (first + i == slot || !swap_slot_is_only_stored(area, first + i))
+			continue;
+		if (swap_new_page(quire, swp_entry(swp_type(entry), first + i), memcg, GFP_NOWAIT,
+				  &pages[i])) {
+			pages[i] = NULL;
+			continue;
+		}
+		page_set(pages[i], PG_readahead);
+	}
+}
+
+/* Reads the page of the entry, already in the cache and locked, and its neighbours: one request for
+ * each run. The error of the submission of the page itself. */
+static int swap_read_cluster(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg,
+			     bool readahead, struct page *page)
+{
+	struct swap_area *area = swap_entry_area(quire, entry);
+	const uint64_t slot = swp_slot(entry);
+	const uint32_t window = readahead ? swap_readahead_window(area, slot) : 1;
+	struct page *pages[SWAP_READAHEAD] = {NULL};
+	const uint32_t own = (uint32_t)(slot & (window - 1));
+	int result = 0;
+
+	pages[own] = page;
+	get_page(page);
+	swap_add_neighbours(quire, entry, memcg, window, pages);
+	for (uint32_t i = 0; i < window;) {
+		uint32_t end = i;
+		int error;
+
+		while (end < window && pages[end])
+			end++;
+		if (end == i) {
+			i++;
+			continue;
+		}
+		error = swap_read_pages(quire, area, &pages[i], end - i);
+		if (i <= own && own < end)
+			result = error;
+		i = end;
+	}
+	return result;
+}
+
+/* Waits for the contents of a page found or put in the cache; consumes its reference on failure. */
+static int swap_wait_uptodate(struct quire *quire, struct page *page, bool *major)
+{
+	if (!page_test(page, PG_uptodate)) {
+		*major = true;
+		lock_page(page);
+		unlock_page(page);
+		swap_cache_release(quire, page);
+	}
+	if (likely(page_test(page, PG_uptodate)))
+		return 0;
+	put_page(quire, page);
+	return -EIO;
+}
+
+int swapin_page(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg, bool readahead,
+		bool *major, struct page **result)
+{
+	struct swap_area *area = swap_entry_area(quire, entry);
+	struct page *page;
+	int error;
+
+	for (;;) {
+		page = swap_cache_get_page(quire, entry);
+		if (page) {
+			if (page_test_and_clear(page, PG_readahead))
+				atomic_fetch_add_explicit(&area->readahead_hits, 1,
+							  memory_order_relaxed);
+			break;
+		}
+		if (!swap_count(quire, entry))
+			return -ENOENT;
+		error = swap_new_page(quire, entry, memcg, GFP_RECLAIM, &page);
+		if (error == -EEXIST)
+			continue;
+		if (error)
+			return error;
+		*major = true;
+		error = swap_read_cluster(quire, entry, memcg, readahead, page);
+		if (error) {
+			put_page(quire, page);
+			return error;
+		}
+		break;
+	}
+	error = swap_wait_uptodate(quire, page, major);
+	if (!error)
+		*result = page;
+	return error;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * try_to_unmap(): takes a page that is to be evicted out of every page table. Each entry is emptied
+ * and revoked from all CPUs, and only then counts as gone: what is written afterwards is what the
+ * last access left.
+ */
+#include "core/rmap/rmap.h"
+
+#include "core/file/filemap.h"
+#include "core/instance/instance.h"
+#include "core/pgtable/mmu_gather.h"
+
+struct unmap_state {
+	bool ignore_mlock;
+};
+
+/* The caller's reference, and one for each entry. */
+static bool only_mapped(const struct page *page)
+{
+	return page_count(page) == 1 + page_mapcount(page);
+}
+
+/*
+ * A lazily freed page: dropped if it is still as it was when it was given up. If it was written,
+ * the entry comes back and the page is an ordinary anonymous one again.
+ */
+static bool unmap_lazyfree(struct page *page, struct vm_area_struct *vma, pte_t *pte, pteval_t old)
+{
+	if ((old & PTE_DIRTY) || page_test(page, PG_dirty) || !only_mapped(page)) {
+		set_pte(pte, old);
+		page_clear(page, PG_lazyfree);
+		return false;
+	}
+	add_mm_rss(vma->vm_mm, MM_ANONPAGES, -1);
+	return true;
+}
+
+/* The entry now holds the page's swap entry, which remembers whether nobody shares the page. */
+static void unmap_to_swap(struct page *page, struct vm_area_struct *vma, pte_t *pte, pteval_t old)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	const swp_entry_t entry = {page->private};
+	const bool exclusive = page_test(page, PG_anon_exclusive);
+
+	if (old & PTE_DIRTY)
+		page_set(page, PG_dirty);
+	swap_duplicate(mm->quire, entry);
+	page_clear(page, PG_anon_exclusive);
+	add_mm_rss(mm, MM_ANONPAGES, -1);
+	add_mm_rss(mm, MM_SWAPENTS, 1);
+	set_pte(pte, swp_entry_to_pte(entry) | (exclusive ? SWP_EXCLUSIVE : 0));
+}
+
+static bool unmap_anon(struct page *page, struct vm_area_struct *vma, pte_t *pte, pteval_t old)
+{
+	if (page_test(page, PG_lazyfree))
+		return unmap_lazyfree(page, vma, pte, old);
+	unmap_to_swap(page, vma, pte, old);
+	return true;
+}
+
+static bool unmap_file(struct page *page, struct vm_area_struct *vma, pteval_t old)
+{
+	if (old & PTE_DIRTY)
+		set_page_dirty(page);
+	add_mm_rss(vma->vm_mm, page_test(page, PG_swapbacked) ? MM_SHMEMPAGES : MM_FILEPAGES, -1);
+	return true;
+}
+
+/* Whether this entry must stay as it is. Under its lock. */
+static bool must_keep(const struct page *page, const struct vm_area_struct *vma,
+		      const struct unmap_state *state)
+{
+	if (!state->ignore_mlock && (vma->vm_flags & VM_LOCKED))
+		return true;
+	if (!page_anon(page))
+		return false;
+	/* Pins are taken under the entry's lock: one that is not there yet will find no entry. */
+	return page_maybe_pinned(page) ||
+	       !(page_test(page, PG_swapcache) || page_test(page, PG_lazyfree));
+}
+
+static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint64_t address,
+			     void *argument)
+{
+	struct unmap_state *state = argument;
+	struct mm_struct *mm = vma->vm_mm;
+	struct spinlock *ptl;
+	pte_t *pte = page_vma_mapped(page, vma, address, &ptl);
+	bool unmapped = false;
+
+	if (!pte)
+		return true;
+	if (!must_keep(page, vma, state)) {
+		pteval_t old = pte_exchange(pte, 0);
+
+		flush_tlb_page(mm, address);
+		unmapped = page_anon(page) ? unmap_anon(page, vma, pte, old)
+					   : unmap_file(page, vma, old);
+	}
+	if (unmapped)
+		page_remove_rmap(page);
+	spin_unlock(ptl);
+	if (unmapped)
+		put_page(mm->quire, page);
+	return unmapped;
+}
+
+bool try_to_unmap(struct page *page, bool ignore_mlock)
+{
+	struct unmap_state state = {.ignore_mlock = ignore_mlock};
+	const struct rmap_walk_control control = {
+		.one = try_to_unmap_one,
+		.argument = &state,
+		.try_lock = true,
+	};
+
+	QUIRE_ASSERT(1, page_locked(page));
+	if (page_mapped(page))
+		rmap_walk(page, &control);
+	return !page_mapped(page);
+}
