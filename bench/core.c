@@ -102,7 +102,8 @@ int main(int argc, char **argv)
 	bench_growth();
 	bench_mapping_or_reading();
 	if (goals)
-		printf("%u of %u goals are met\n", met, goals);
+		printf("%u of %u goals are met%s\n", met, goals,
+		       bench_options.quick ? " (a quick run: too little to judge by)" : "");
 	else if (bench_options.only && !bench_wanted(BENCH_THEME_GROWTH, NULL) &&
 		 !bench_wanted(BENCH_THEME_MAPPING, NULL))
 		bench_die("no figure or theme is called '%s' (--help names the themes)",

@@ -64,6 +64,7 @@ static const char *size_text(uint64_t bytes)
 static void measure_size(struct size_row *row, uint64_t bytes)
 {
 	row->bytes = bytes;
+	bench_progress("mmap_vs_read: %s ...", size_text(bytes));
 	for (int i = 0; i < QUESTIONS * WAYS; i++) {
 		const struct bench_case what = {
 			.name = "mmap_vs_read",
@@ -74,8 +75,6 @@ static void measure_size(struct size_row *row, uint64_t bytes)
 			.sum = i / WAYS == SUM,
 		};
 
-		bench_progress("mmap_vs_read: %s, %d of %d ...", size_text(bytes), i + 1,
-			       QUESTIONS * WAYS);
 		bench_measure(&what, bench_rounds(ROUNDS), &row->results[i / WAYS][i % WAYS]);
 	}
 	bench_progress_end();
