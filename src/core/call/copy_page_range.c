@@ -33,7 +33,9 @@ struct page_copy {
 
 bool vma_needs_copy(const struct vm_area_struct *vma)
 {
-	return !(vma->vm_flags & VM_WIPEONFORK) &&
+	if (vma->vm_flags & VM_WIPEONFORK)
+		return false;
+	return (vma->vm_flags & VM_MAYBE_GUARD) ||
 	       atomic_load_explicit(&vma->anon_vma, memory_order_acquire);
 }
 

@@ -47,8 +47,9 @@ int madvise_guard_install(const struct madvise_range *range)
 
 	if (vma->vm_flags & (VM_SPECIAL | VM_LOCKED))
 		return -EINVAL;
-	/* An anon_vma tells fork that there are entries to copy. */
-	if (anon_vma_prepare(vma))
+	vma->vm_flags |= VM_MAYBE_GUARD;
+	/* Whoever has page tables for anonymous memory has an anon_vma. */
+	if (vma_is_anonymous(vma) && anon_vma_prepare(vma))
 		return -ENOMEM;
 	while (address < range->end) {
 		uint64_t stop = min_u64(range->end, pte_table_end(address));

@@ -35,7 +35,7 @@ static const struct {
 	{QUIRE_MADV_PAGEOUT, false, madvise_cold},
 	{QUIRE_MADV_POPULATE_READ, false, madvise_populate},
 	{QUIRE_MADV_POPULATE_WRITE, false, madvise_populate},
-	{QUIRE_MADV_GUARD_INSTALL, false, madvise_guard_install},
+	{QUIRE_MADV_GUARD_INSTALL, true, madvise_guard_install},
 	{QUIRE_MADV_GUARD_REMOVE, false, madvise_guard_remove},
 };
 

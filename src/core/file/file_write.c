@@ -150,6 +150,23 @@ static int write_piece(const struct write_piece *piece, struct io_buffer *buffer
 	return 0;
 }
 
+/*
+ * Linux moves the end of a memory object to where a write stops for want of a buffer (a regular
+ * file has been extended before).
+ */
+static int extend_shmem(struct inode *inode, uint64_t position)
+{
+	const uint64_t size = i_size_read(inode);
+	int error;
+
+	if (inode->kind != INODE_SHMEM || position <= size)
+		return 0;
+	error = shmem_account_size(inode, size, position);
+	if (!error)
+		i_size_write(inode, position);
+	return error;
+}
+
 static int64_t write_pages(struct file *file, struct mem_cgroup *memcg, struct io_buffer *buffer,
 			   uint64_t offset)
 {
@@ -167,8 +184,12 @@ static int64_t write_pages(struct file *file, struct mem_cgroup *memcg, struct i
 			buffer, done, min_u64(PAGE_SIZE - piece.from, buffer->bytes - done));
 		int error;
 
-		if (bytes < 0)
+		if (bytes < 0) {
+			error = extend_shmem(file->f_inode, position);
+			if (error)
+				bytes = error;
 			return done ? (int64_t)done : bytes;
+		}
 		piece.to = piece.from + (uint64_t)bytes;
 		error = write_piece(&piece, buffer, done);
 		if (error)

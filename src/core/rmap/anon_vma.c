@@ -101,7 +101,7 @@ static void anon_vma_chain_link(struct anon_vma_chain *avc, struct vm_area_struc
 static bool anon_vma_compatible(const struct vm_area_struct *a, const struct vm_area_struct *b)
 {
 	return a->vm_end == b->vm_start && a->vm_file == b->vm_file && a->vm_memcg == b->vm_memcg &&
-	       !((a->vm_flags ^ b->vm_flags) & ~(uint64_t)VM_ACCESS_FLAGS) &&
+	       !((a->vm_flags ^ b->vm_flags) & ~(VM_ACCESS_FLAGS | VM_STICKY)) &&
 	       b->vm_pgoff == a->vm_pgoff + vma_pages(a);
 }
 

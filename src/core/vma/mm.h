@@ -68,8 +68,12 @@ struct vm_area_struct;
 #define VM_NOHUGEPAGE 0x40000000u
 #define VM_STACK_INCOMPLETE 0x80000000u /* exec's temporary stack: may be moved */
 
+#define VM_MAYBE_GUARD ((uint64_t)1 << 32) /* guard markers may be among the entries: fork copies \
+					    */
+
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
+#define VM_STICKY VM_MAYBE_GUARD /* no matter for a merge, and handed on by it */
 #define VM_LOCKED_MASK (VM_LOCKED | VM_LOCKONFAULT)
 
 /* x86-64 layout, in bytes. */

@@ -38,10 +38,24 @@ static void set_range(struct vm_area_struct *vma, uint64_t start, uint64_t end, 
 	vma->vm_pgoff = pgoff;
 }
 
+/* What may be said of any part of the ranges that change hands is said of all. */
+static uint64_t sticky_flags(const struct vma_change *change)
+{
+	uint64_t flags = change->vma->vm_flags;
+
+	if (change->adjacent)
+		flags |= change->adjacent->vm_flags;
+	for (int i = 0; i < 2; i++)
+		if (change->removed[i])
+			flags |= change->removed[i]->vm_flags;
+	return flags & VM_STICKY;
+}
+
 static void commit_ranges(const struct vma_change *change)
 {
 	struct vm_area_struct *vma = change->vma;
 	struct vm_area_struct *adjacent = change->adjacent;
+	const uint64_t sticky = sticky_flags(change);
 
 	/* An adjacent or removed VMA is in the same reverse maps, or in none. */
 	vma_rmap_lock(vma);
@@ -51,10 +65,11 @@ static void commit_ranges(const struct vma_change *change)
 		set_range(adjacent, change->adjacent_start, change->adjacent_end,
 			  adjacent->vm_pgoff +
 				  ((change->adjacent_start - adjacent->vm_start) >> PAGE_SHIFT));
+		adjacent->vm_flags |= sticky;
 		vma_interval_insert(adjacent);
 	}
 	set_range(vma, change->start, change->end, change->pgoff);
-	vma->vm_flags = change->vm_flags;
+	vma->vm_flags = change->vm_flags | sticky;
 	vma_interval_insert(vma);
 	for (int i = 0; i < 2; i++)
 		if (change->removed[i])

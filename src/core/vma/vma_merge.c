@@ -33,7 +33,7 @@ static bool anon_compatible(const struct vm_area_struct *a, const struct vm_area
 
 static bool is_mergeable(const struct vm_area_struct *vma, const struct vma_range *range)
 {
-	return vma->vm_flags == range->vm_flags && !(vma->vm_flags & VM_SPECIAL) &&
+	return !((vma->vm_flags ^ range->vm_flags) & ~VM_STICKY) && !(vma->vm_flags & VM_SPECIAL) &&
 	       vma->vm_file == range->file && vma->vm_ops == range->vm_ops &&
 	       vma->vm_memcg == range->memcg && anon_compatible(vma, range->copied_from);
 }
