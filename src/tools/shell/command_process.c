@@ -18,7 +18,7 @@ void shell_run_fork(struct shell_call *call)
 		shell_reply_fail(call->reply, EEXIST, "there is a process '%.40s' already", name);
 		return;
 	}
-	result = call->shell->ops->fork(call->process->task, &task);
+	result = call->shell->ops->fork(call->process->task, name, &task);
 	shell_reply_result(call->reply, &result);
 	if (call->reply->kind != SHELL_REPLY_OK)
 		return;

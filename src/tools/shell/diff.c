@@ -186,12 +186,8 @@ static int run_both(const struct shell_options *options, const struct script *sc
 	status = run(&shell_linux_machine, &options->of_machine, script, &linux_side);
 	if (snapshot_restore(snapshot) != 0)
 		status = QUIRE_EXIT_FAILED;
-	if (status == 0 && !shell_machine_find("soft")) {
-		fprintf(stderr, "quire diff: the soft machine is not built yet\n");
-		status = QUIRE_EXIT_MISSING;
-	}
 	if (status == 0) {
-		status = run(shell_machine_find("soft"), &options->of_machine, script, &soft_side);
+		status = run(&shell_soft_machine, &options->of_machine, script, &soft_side);
 		if (snapshot_restore(snapshot) != 0)
 			status = QUIRE_EXIT_FAILED;
 	}

@@ -40,6 +40,13 @@ static void linux_stop(struct shell_machine *machine)
 	free(machine);
 }
 
+static struct shell_result linux_fork(struct shell_task *task, const char *name,
+				      struct shell_task **child)
+{
+	(void)name;
+	return linux_task_fork(task, child);
+}
+
 static struct shell_result linux_exec(struct shell_task *task, const char *path, char *const *argv)
 {
 	(void)task;
@@ -350,7 +357,7 @@ const struct shell_machine_ops shell_linux_machine = {
 	.inspect = NULL,
 	.start = linux_start,
 	.stop = linux_stop,
-	.fork = linux_task_fork,
+	.fork = linux_fork,
 	.exec = linux_exec,
 	.exit = linux_task_end,
 	.alive = linux_alive,

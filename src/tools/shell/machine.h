@@ -91,7 +91,9 @@ struct shell_machine_ops {
 	/* Ends every task that is left, then the machine. */
 	void (*stop)(struct shell_machine *machine);
 
-	struct shell_result (*fork)(struct shell_task *task, struct shell_task **child);
+	/* `name` is for messages. */
+	struct shell_result (*fork)(struct shell_task *task, const char *name,
+				    struct shell_task **child);
 	/* argv ends with NULL. */
 	struct shell_result (*exec)(struct shell_task *task, const char *path, char *const *argv);
 	/* The task is gone afterwards. */

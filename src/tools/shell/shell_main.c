@@ -36,14 +36,9 @@ int shell_main(int argc, char **argv)
 	FILE *stream = stdin;
 	int status = shell_options_read(&options, argc, argv, usage);
 
-	if (status == 0 && !options.machine)
-		options.machine = shell_machine_find("soft");
-	if (status == 0 && !options.machine) {
-		fprintf(stderr,
-			"quire shell: the soft machine is not built yet: --machine=linux\n");
-		status = QUIRE_EXIT_MISSING;
-	}
 	if (status == 0) {
+		if (!options.machine)
+			options.machine = &shell_soft_machine;
 		if (options.script)
 			stream = fopen(options.script, "re");
 		if (stream) {

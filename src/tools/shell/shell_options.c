@@ -15,6 +15,7 @@
 #include "tools/subcommand.h"
 
 #define DEFAULT_MEMORY ((uint64_t)64 << 20)
+#define LEAST_MEMORY ((uint64_t)1 << 20)
 
 enum option_key {
 	OPTION_MACHINE = 256,
@@ -75,7 +76,11 @@ static int read_option(struct shell_options *options, const char *program, int k
 			return 0;
 		return refuse(program, "machine", optarg, "the machines are soft and linux");
 	case OPTION_MEMORY:
-		return read_size(program, "memory", &options->of_machine.memory);
+		if (read_size(program, "memory", &options->of_machine.memory))
+			return QUIRE_EXIT_USAGE;
+		if (options->of_machine.memory >= LEAST_MEMORY)
+			return 0;
+		return refuse(program, "memory", optarg, "at least 1M is wanted");
 	case OPTION_SEED:
 		return read_size(program, "seed", &options->of_machine.seed);
 	case OPTION_SWAP:
