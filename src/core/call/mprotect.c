@@ -15,6 +15,9 @@
 
 #include <errno.h>
 
+/* Taken, and without any meaning on x86-64. */
+#define PROT_SEM 8u
+
 #define PTE_PERMISSIONS (PTE_WRITE | PTE_USER | PTE_NX)
 
 struct protection_change {
@@ -207,7 +210,7 @@ int do_mprotect(struct mm_struct *mm, uint64_t start, uint64_t length, uint32_t 
 		return 0;
 	if (end <= start)
 		return -ENOMEM;
-	if (prot & ~(grows | QUIRE_PROT_READ | QUIRE_PROT_WRITE | QUIRE_PROT_EXEC))
+	if (prot & ~(grows | PROT_SEM | QUIRE_PROT_READ | QUIRE_PROT_WRITE | QUIRE_PROT_EXEC))
 		return -EINVAL;
 	mmap_write_lock(mm);
 	error = mprotect_locked(mm, start, end, prot);
