@@ -14,6 +14,8 @@
 #define RECLAIM_BATCH 32
 /* Rounds that made progress and still left nothing for us: others are taking all of it. */
 #define RECLAIM_ROUNDS 16
+/* Rounds that freed nothing: others may hold pages for a moment. */
+#define RECLAIM_FAILURES 4
 
 /* This thread is inside direct reclaim of an allocation: what it allocates there must not reclaim
  * again. */
@@ -24,18 +26,24 @@ static struct page *alloc_after_reclaim(struct quire *quire, uint32_t order, uin
 	if (reclaiming)
 		return zone_alloc_unfailing(&quire->zone, order, gfp | GFP_RESERVE);
 
-	for (uint32_t round = 0; round < RECLAIM_ROUNDS; round++) {
+	const uint64_t wanted = max_u64((uint64_t)1 << order, RECLAIM_BATCH);
+	uint32_t failures = 0;
+
+	for (uint32_t round = 0; round < RECLAIM_ROUNDS && failures < RECLAIM_FAILURES; round++) {
 		reclaiming = true;
 
-		uint64_t freed = try_to_free_pages(quire->root_memcg,
-						   max_u64((uint64_t)1 << order, RECLAIM_BATCH));
+		uint64_t freed = gfp & GFP_QUIET_RETRY
+					 ? try_to_free_pages_once(quire->root_memcg, wanted)
+					 : try_to_free_pages(quire->root_memcg, wanted);
 
 		reclaiming = false;
 
 		struct page *page = zone_alloc_unfailing(&quire->zone, order, gfp);
 
-		if (page || !freed || (gfp & GFP_QUIET_RETRY))
+		if (page || (gfp & GFP_QUIET_RETRY))
 			return page;
+		if (!freed)
+			quire_relax(failures++);
 	}
 	return NULL;
 }

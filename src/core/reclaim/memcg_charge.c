@@ -199,19 +199,22 @@ static bool charge_without_reclaim(struct quire *quire, struct mem_cgroup *memcg
 
 static int charge_slow(struct quire *quire, struct mem_cgroup *memcg, uint32_t gfp)
 {
-	uint32_t retries = 0;
+	uint32_t retries = gfp & GFP_RECLAIM ? 0 : CHARGE_RETRIES + 1;
 
 	while (!charge_without_reclaim(quire, memcg)) {
 		struct mem_cgroup *over = memcg_over_budget(memcg, 1);
 
-		if (!(gfp & GFP_RECLAIM) || retries > CHARGE_RETRIES) {
+		if (retries > CHARGE_RETRIES) {
 			atomic_fetch_add_explicit(&memcg->failures, 1, memory_order_relaxed);
 			return -ENOMEM;
 		}
-		if (over && !try_to_free_pages(over, CHARGE_RECLAIM))
-			quire_relax(retries++);
-		if (gfp & GFP_QUIET_RETRY)
+		if (gfp & GFP_QUIET_RETRY) {
+			if (over)
+				try_to_free_pages_once(over, CHARGE_RECLAIM);
 			retries = CHARGE_RETRIES + 1;
+		} else if (over && !try_to_free_pages(over, CHARGE_RECLAIM)) {
+			quire_relax(retries++);
+		}
 	}
 	if (quire->params.events.pressure && near_budget(memcg))
 		quire->params.events.pressure(quire->params.events.context);

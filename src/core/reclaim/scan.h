@@ -21,6 +21,7 @@ struct scan_control {
 	bool may_swap;          /* there is a place for anonymous pages */
 	bool avoid_anon;        /* swappiness 0, and there are file pages */
 	bool ignore_references; /* evict what is in use too */
+	bool once;              /* neither wait nor take what is in use */
 	bool wait_writeback;    /* nothing else is left: wait for pages under writeback */
 	uint64_t nr_writeback;  /* pages met that are under writeback */
 };

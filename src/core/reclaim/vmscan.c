@@ -158,7 +158,7 @@ static void shrink_by_priority(struct scan_control *control)
 		shrink_groups(control);
 		if (reclaimed_enough(control))
 			return;
-		if (control->nr_reclaimed == before && control->nr_writeback)
+		if (control->nr_reclaimed == before && control->nr_writeback && !control->once)
 			control->wait_writeback = true;
 	}
 }
@@ -195,7 +195,7 @@ static uint64_t reclaim(struct scan_control *control)
 	control->may_swap = swap_usable(quire);
 	control->avoid_anon = !quire->params.swappiness && tree_file_pages(control->target);
 	shrink_by_priority(control);
-	if (control->nr_reclaimed)
+	if (control->nr_reclaimed || control->once)
 		return control->nr_reclaimed;
 
 	/* Nothing so easily: no scruples any more. */
@@ -219,6 +219,19 @@ uint64_t try_to_free_pages(struct mem_cgroup *memcg, uint64_t pages)
 		.quire = memcg->quire,
 		.target = memcg,
 		.nr_to_reclaim = pages,
+	};
+
+	count_event(memcg->quire, EVENT_RECLAIM_DIRECT, 1);
+	return reclaim(&control);
+}
+
+uint64_t try_to_free_pages_once(struct mem_cgroup *memcg, uint64_t pages)
+{
+	struct scan_control control = {
+		.quire = memcg->quire,
+		.target = memcg,
+		.nr_to_reclaim = pages,
+		.once = true,
 	};
 
 	count_event(memcg->quire, EVENT_RECLAIM_DIRECT, 1);

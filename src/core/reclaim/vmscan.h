@@ -80,6 +80,9 @@ void mlock_page(struct quire *quire, struct page *page);
  * fewer: no more can be. The caller holds no lock inside LOCK_PAGE.
  */
 uint64_t try_to_free_pages(struct mem_cgroup *memcg, uint64_t pages);
+/* The same for readahead (GFP_QUIET_RETRY): one pass that waits for nothing and spares what is in
+ * use. */
+uint64_t try_to_free_pages_once(struct mem_cgroup *memcg, uint64_t pages);
 /* Evicts these pages (MADV_PAGEOUT), linked by lru, isolated by isolate_page() with a reference
  * each. Returns the number freed. */
 uint64_t reclaim_pages(struct quire *quire, struct list_head *pages);
