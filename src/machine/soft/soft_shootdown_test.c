@@ -8,15 +8,18 @@
 #include "base/prng.h"
 #include "core/pgtable/mmu_gather.h"
 #include "machine/soft/fixture_test.h"
+#include "store/memory_store.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define THREADS 3
 #define RAW_BASE ((uint64_t)0x1000000000)
 #define RAW_PAGES 4
 #define WORDS (PAGE_SIZE / 8)
+#define EVICTED_ACCESSES 4000
 /* What a frame holds while nobody may use it; no CPU stores it. */
 #define POISON 0xbad0bad0bad0bad0
 
@@ -317,6 +320,64 @@ static void atomics_lose_nothing(void **state)
 	fixture_destroy(&f);
 }
 
+/* Words of which each thread owns every THREADS-th, with what the owner last stored there. */
+static void *keep_own_words(void *argument)
+{
+	struct runner *runner = argument;
+	uint64_t words = runner->pages * WORDS;
+	uint64_t *shadow = calloc(words, sizeof(*shadow));
+	struct soft_outcome outcome;
+	struct soft_cpu *cpu;
+	struct prng prng;
+
+	if (!shadow || soft_cpu_create(runner->f->machine, &cpu)) {
+		runner->errors++;
+		free(shadow);
+		return NULL;
+	}
+	soft_cpu_switch(cpu, runner->f->mm);
+	prng_seed(&prng, runner->number);
+	while (!runner->errors && runner->done < EVICTED_ACCESSES) {
+		uint64_t word = prng_below(&prng, words / THREADS) * THREADS + runner->number - 1;
+		uint64_t address = runner->base + word * 8;
+		uint64_t value = 0;
+
+		if (prng_below(&prng, 2)) {
+			shadow[word] = value = prng_next(&prng);
+			runner->errors += soft_store_u64(cpu, address, value, &outcome) != 0;
+		} else {
+			runner->errors += soft_load_u64(cpu, address, &value, &outcome) != 0;
+			runner->errors += value != shadow[word];
+		}
+		runner->done++;
+	}
+	soft_cpu_destroy(cpu);
+	free(shadow);
+	return NULL;
+}
+
+/* More pages than frames: what one CPU stores, another one's fault sends to swap. */
+static void eviction_loses_nothing(void **state)
+{
+	enum {
+		PAGES = 400
+	};
+	struct quire_store *store;
+	struct quire_stat stat = {.size = sizeof(stat)};
+	struct runners runners;
+	struct fixture f;
+
+	(void)state;
+	fixture_create(&f, NULL, 1 << 20);
+	assert_int_equal(quire_memory_store_create(4 << 20, &store), 0);
+	assert_int_equal(quire_swapon(f.quire, store, 4 << 20), 0);
+	start(&runners, &f, keep_own_words, fixture_mmap(&f, PAGES), PAGES);
+	stop(&runners);
+	assert_int_equal(quire_get_stat(f.quire, &stat), 0);
+	assert_true(stat.swap_out > 0 && stat.swap_in > 0);
+	fixture_destroy(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +385,7 @@ int main(void)
 		cmocka_unit_test(quiet_with_fences),
 		cmocka_unit_test(mappings_change_under_accesses),
 		cmocka_unit_test(atomics_lose_nothing),
+		cmocka_unit_test(eviction_loses_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
