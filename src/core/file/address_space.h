@@ -154,6 +154,10 @@ int inodes_destroy(struct quire *quire);
 
 /* A handle on the inode (takes its own reference). NULL: no memory. */
 struct file *file_alloc(struct inode *inode, uint32_t mode);
+/* The same in two steps, the second of which cannot fail. A file that is not bound is given back by
+ * quire_free(). */
+struct file *file_prepare(void);
+void file_bind(struct file *file, struct inode *inode, uint32_t mode);
 void get_file(struct file *file);
 void fput(struct file *file);
 

@@ -7,12 +7,13 @@
 #include "base/alloc.h"
 #include "core/instance/instance.h"
 
-struct file *file_alloc(struct inode *inode, uint32_t mode)
+struct file *file_prepare(void)
 {
-	struct file *file = quire_zalloc(sizeof(*file));
+	return quire_zalloc(sizeof(struct file));
+}
 
-	if (!file)
-		return NULL;
+void file_bind(struct file *file, struct inode *inode, uint32_t mode)
+{
 	iget(inode);
 	file->f_inode = inode;
 	file->f_mapping = &inode->i_data;
@@ -24,6 +25,14 @@ struct file *file_alloc(struct inode *inode, uint32_t mode)
 	spin_lock(&inode->quire->inodes_lock);
 	list_add_tail(&file->f_list, &inode->i_files);
 	spin_unlock(&inode->quire->inodes_lock);
+}
+
+struct file *file_alloc(struct inode *inode, uint32_t mode)
+{
+	struct file *file = file_prepare();
+
+	if (file)
+		file_bind(file, inode, mode);
 	return file;
 }
 

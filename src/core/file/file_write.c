@@ -151,20 +151,20 @@ static int write_piece(const struct write_piece *piece, struct io_buffer *buffer
 }
 
 /*
- * Linux moves the end of a memory object to where a write stops for want of a buffer (a regular
- * file has been extended before).
+ * Linux moves the end of a memory object to where a write finds no buffer, and tries again (a
+ * regular file has been extended before): the buffer may be a mapping of the object itself. 1: it
+ * moved, 0: nothing to do, or -ENOMEM.
  */
 static int extend_shmem(struct inode *inode, uint64_t position)
 {
 	const uint64_t size = i_size_read(inode);
-	int error;
 
 	if (inode->kind != INODE_SHMEM || position <= size)
 		return 0;
-	error = shmem_account_size(inode, size, position);
-	if (!error)
-		i_size_write(inode, position);
-	return error;
+	if (shmem_account_size(inode, size, position))
+		return -ENOMEM;
+	i_size_write(inode, position);
+	return 1;
 }
 
 static int64_t write_pages(struct file *file, struct mem_cgroup *memcg, struct io_buffer *buffer,
@@ -186,9 +186,9 @@ static int64_t write_pages(struct file *file, struct mem_cgroup *memcg, struct i
 
 		if (bytes < 0) {
 			error = extend_shmem(file->f_inode, position);
-			if (error)
-				bytes = error;
-			return done ? (int64_t)done : bytes;
+			if (error > 0)
+				continue;
+			return done ? (int64_t)done : error ? error : bytes;
 		}
 		piece.to = piece.from + (uint64_t)bytes;
 		error = write_piece(&piece, buffer, done);

@@ -148,10 +148,13 @@ static int shmem_swapin(struct address_space *mapping, pgoff_t index, void *entr
 	lock_page(page);
 	error = shmem_adopt_page(mapping, index, entry, page);
 	unlock_page(page);
-	if (error)
+	if (error) {
+		/* Whoever dropped the entry's last use may have found the page locked by us. */
+		swap_cache_release(quire, page);
 		put_page(quire, page);
-	else
+	} else {
 		*result = page;
+	}
 	return error;
 }
 

@@ -14,6 +14,7 @@
 #include "core/instance/instance.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Percent of all frames that may be dirty before somebody who dirties more writes, or waits. */
 #define DIRTY_BACKGROUND_RATIO 10
@@ -92,6 +93,10 @@ static void write_page(struct write_pass *pass, struct page *page)
 		return;
 	}
 	bytes = bytes_in_file(pass->mapping, page);
+	/* What was stored behind the end through a mapping, which is write-protected now. */
+	if (bytes < PAGE_SIZE)
+		memset((char *)page_address(&pass->mapping->host->quire->zone, page) + bytes, 0,
+		       PAGE_SIZE - bytes);
 	set_page_writeback(page);
 	unlock_page(page);
 	page_io_batch_add(&pass->batch, page, bytes);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tests of the life of inodes and handles.
+ */
+#include "base/alloc.h"
+#include "base/fail.h"
+#include "core/file/file_test.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MEMORY (2u << 20)
+
+static int setup(void **state)
+{
+	struct file_fixture *fixture = calloc(1, sizeof(*fixture));
+
+	file_fixture_setup(fixture, MEMORY, 3 * PAGE_SIZE, 0);
+	*state = fixture;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	file_fixture_teardown(*state);
+	free(*state);
+	return 0;
+}
+
+static void identity_is_device_and_number(void **state)
+{
+	struct file_fixture *fixture = *state;
+	struct test_store *unneeded = test_store_create(0);
+	bool closed = false;
+	struct file *same, *other;
+
+	unneeded->closed = &closed;
+	same = file_fixture_open(fixture, 1, &unneeded->base, FMODE_READ);
+	assert_ptr_equal(same->f_inode, fixture->inode);
+	assert_true(closed);
+	other = file_fixture_open(fixture, 2, &test_store_create(10)->base, FMODE_READ);
+	assert_ptr_not_equal(other->f_inode, fixture->inode);
+	assert_int_equal(i_size_read(other->f_inode), 10);
+	fput(same);
+	fput(other);
+}
+
+static void file_without_pages_goes_with_its_last_user(void **state)
+{
+	struct file_fixture *fixture = *state;
+	struct test_store *store = test_store_create(PAGE_SIZE);
+	bool closed = false;
+	struct file *file;
+
+	store->closed = &closed;
+	file = file_fixture_open(fixture, 2, &store->base, FMODE_READ);
+	get_file(file);
+	fput(file);
+	assert_false(closed);
+	fput(file);
+	assert_true(closed);
+}
+
+static void file_with_pages_stays_until_pruned(void **state)
+{
+	struct file_fixture *fixture = *state;
+	struct test_store *store = test_store_create(2 * PAGE_SIZE);
+	struct inode *inode;
+	bool closed = false;
+	uint8_t page[PAGE_SIZE];
+	struct file *file = file_fixture_open(fixture, 2, &store->base, FMODE_READ | FMODE_WRITE);
+
+	store->closed = &closed;
+	inode = file->f_inode;
+	assert_int_equal(filemap_write(file, NULL, "kept", 4, 5), 4);
+	fput(file);
+	assert_false(closed);
+	file = file_fixture_open(fixture, 2, &test_store_create(0)->base, FMODE_READ);
+	assert_ptr_equal(file->f_inode, inode);
+	assert_int_equal(filemap_read(file, NULL, page, 4, 5), 4);
+	assert_memory_equal(page, "kept", 4);
+	fput(file);
+
+	store->write_error = -EIO;
+	assert_int_equal(inodes_prune(fixture->quire), -EIO);
+	assert_false(closed);
+	store->write_error = 0;
+	assert_int_equal(inodes_prune(fixture->quire), 0);
+	assert_true(closed);
+	/* The one in use is not touched. */
+	assert_file_bytes(fixture->file, 0, 3 * PAGE_SIZE, test_byte);
+}
+
+static void writable_store_replaces_a_read_only_one(void **state)
+{
+	struct file_fixture *fixture = *state;
+	struct test_store *reader = test_store_create(PAGE_SIZE);
+	struct test_store *writer = test_store_create(PAGE_SIZE);
+	bool reader_closed = false, writer_closed = false;
+	struct file *first, *second;
+
+	reader->base.writable = false;
+	reader->closed = &reader_closed;
+	writer->closed = &writer_closed;
+	first = file_fixture_open(fixture, 2, &reader->base, FMODE_READ);
+	assert_file_bytes(first, 0, 100, test_byte);
+	second = file_fixture_open(fixture, 2, &writer->base, FMODE_READ | FMODE_WRITE);
+	assert_ptr_equal(first->f_inode, second->f_inode);
+	assert_false(reader_closed || writer_closed);
+	assert_int_equal(filemap_write(second, NULL, "new", 3, 0), 3);
+	assert_int_equal(vfs_fsync_range(first, 0, UINT64_MAX), 0);
+	assert_int_equal(writer->nr_log, 1);
+	fput(first);
+	fput(second);
+	assert_int_equal(inodes_prune(fixture->quire), 0);
+	assert_true(reader_closed && writer_closed);
+}
+
+static void errors_of_opening_leave_the_store_to_the_caller(void **state)
+{
+	struct file_fixture *fixture = *state;
+	struct test_store *store = test_store_create(PAGE_SIZE);
+	struct inode *inode;
+
+	store->size_error = -EIO;
+	assert_int_equal(inode_get(fixture->quire, 1, 9, "x", &store->base, &inode), -EIO);
+	store->size_error = 0;
+	quire_fail_arm(FAIL_ALLOC, 1, false);
+	assert_int_equal(inode_get(fixture->quire, 1, 9, "x", &store->base, &inode), -ENOMEM);
+	quire_fail_disarm();
+	store->base.ops->close(&store->base);
+	quire_fail_arm(FAIL_ALLOC, 1, false);
+	assert_null(file_alloc(fixture->inode, FMODE_READ));
+	quire_fail_disarm();
+}
+
+/* Files that are still open, and dirty pages that cannot be written, go with the instance. */
+static void instance_takes_everything_with_it(void **state)
+{
+	const uint64_t live = quire_alloc_live();
+	struct file_fixture fixture;
+	struct test_store *store;
+
+	(void)state;
+	file_fixture_setup(&fixture, MEMORY, 3 * PAGE_SIZE, 0);
+	store = test_store_create(0);
+	store->write_error = -ENOSPC;
+	file_fixture_open(&fixture, 2, &store->base, FMODE_WRITE);
+	assert_int_equal(filemap_write(fixture.file, NULL, "x", 1, 0), 1);
+	assert_int_equal(quire_destroy(fixture.quire), 0);
+	assert_int_equal(quire_alloc_live(), live);
+
+	file_fixture_setup(&fixture, MEMORY, 3 * PAGE_SIZE, 0);
+	fixture.store->write_error = -ENOSPC;
+	assert_int_equal(filemap_write(fixture.file, NULL, "x", 1, 0), 1);
+	assert_int_equal(quire_destroy(fixture.quire), -1);
+	assert_int_equal(errno, ENOSPC);
+	assert_int_equal(quire_alloc_live(), live);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(identity_is_device_and_number, setup, teardown),
+		cmocka_unit_test_setup_teardown(file_without_pages_goes_with_its_last_user, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(file_with_pages_stays_until_pruned, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(writable_store_replaces_a_read_only_one, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(errors_of_opening_leave_the_store_to_the_caller,
+						setup, teardown),
+		cmocka_unit_test(instance_takes_everything_with_it),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
