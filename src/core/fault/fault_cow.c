@@ -31,6 +31,8 @@ static uint32_t wp_page_shared(struct vm_fault *vmf, struct page *page)
 
 	get_page(page);
 	spin_unlock(vmf->ptl);
+	/* Before the entry allows the store: writing this very page now would forbid it again. */
+	balance_dirty_pages(mapping);
 	lock_page(page);
 	if (page_mapping(page) == mapping && fault_lock_pte(vmf)) {
 		set_page_dirty(page);
@@ -38,7 +40,6 @@ static uint32_t wp_page_shared(struct vm_fault *vmf, struct page *page)
 	}
 	unlock_page(page);
 	put_page(vmf->mm->quire, page);
-	balance_dirty_pages(mapping);
 	return result;
 }
 

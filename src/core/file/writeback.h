@@ -31,8 +31,12 @@ QUIRE_MUST_CHECK int writeback_one_page(struct page *page);
 /* Page locked, cleaned for I/O and not under writeback: it is from now on, until a request with it
  * is done. (filemap.c) */
 void set_page_writeback(struct page *page);
-/* Called after dirtying: starts writeback when the instance's dirty pages pass the background
- * ratio, waits for some beyond the hard one. */
+/*
+ * Called by who dirties pages, with no page locked: starts writeback when the instance's dirty
+ * pages pass the background ratio, waits for some beyond the hard one. A call does it after
+ * writing; a fault before it allows the store, since writing the page again would forbid it, for
+ * ever if the store keeps failing.
+ */
 void balance_dirty_pages(struct address_space *mapping);
 
 #endif
