@@ -20,7 +20,7 @@ struct test_log_entry {
 	uint32_t nr_segments;
 };
 
-/* Used by one thread, except that held requests may be released by another. */
+/* Used by one thread at a time, but for transfers once the log is full. */
 struct test_store {
 	struct quire_store base;
 	struct quire_store *inner; /* in memory */
@@ -30,7 +30,7 @@ struct test_store {
 	int submit_error;                        /* from submit() */
 	uint64_t error_offset; /* only requests that hold this byte fail; UINT64_MAX: all */
 	int resize_error, discard_error, sync_error, size_error;
-	uint32_t nr_sync, nr_discard;
+	_Atomic uint32_t nr_sync, nr_discard;
 	bool hold; /* requests wait for test_store_release() */
 	uint32_t nr_held;
 	struct quire_request *held[TEST_HELD_MAX];

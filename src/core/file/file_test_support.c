@@ -92,7 +92,7 @@ static int test_discard(struct quire_store *base, uint64_t offset, uint64_t byte
 {
 	struct test_store *store = to_test_store(base);
 
-	store->nr_discard++;
+	atomic_fetch_add(&store->nr_discard, 1);
 	return store->discard_error ? store->discard_error
 				    : store->inner->ops->discard(store->inner, offset, bytes);
 }
@@ -101,7 +101,7 @@ static int test_sync(struct quire_store *base)
 {
 	struct test_store *store = to_test_store(base);
 
-	store->nr_sync++;
+	atomic_fetch_add(&store->nr_sync, 1);
 	return store->sync_error;
 }
 

@@ -43,7 +43,7 @@ static uint32_t collect_pages(struct address_space *mapping, pgoff_t *index, pgo
 /* Under the table's lock. The page's reference goes to the entry: true. */
 static bool map_one_page(struct vm_fault *vmf, struct page *page)
 {
-	pte_t *entry = vmf->pte + (page->index - vmf->pgoff);
+	pte_t *entry = vmf->pte + ((int64_t)page->index - (int64_t)vmf->pgoff);
 	pteval_t bits = vmf->vma->vm_page_prot & ~PTE_ACCESSED;
 
 	if (!pte_none(pte_load(entry)))
