@@ -109,8 +109,13 @@ static uint32_t do_read_fault(struct vm_fault *vmf)
 static uint32_t do_cow_fault(struct vm_fault *vmf)
 {
 	struct page *source;
-	uint32_t result = get_locked_page(vmf);
+	uint32_t result;
 
+	/* Before the page is known to be there: this is what a failed write leaves behind. */
+	if (unlikely(!atomic_load_explicit(&vmf->vma->anon_vma, memory_order_acquire)) &&
+	    anon_vma_prepare(vmf->vma))
+		return VM_FAULT_OOM;
+	result = get_locked_page(vmf);
 	if (unlikely(result))
 		return result;
 	source = vmf->page;
@@ -133,15 +138,16 @@ static uint32_t do_cow_fault(struct vm_fault *vmf)
 
 static uint32_t do_shared_fault(struct vm_fault *vmf)
 {
-	struct address_space *mapping = vmf->vma->vm_file->f_mapping;
-	uint32_t result = get_locked_page(vmf);
+	uint32_t result;
 
+	/* Before the entry allows the store: writing this very page after it would forbid it again.
+	 */
+	balance_dirty_pages(vmf->vma->vm_file->f_mapping);
+	result = get_locked_page(vmf);
 	if (unlikely(result))
 		return result;
 	set_page_dirty(vmf->page);
-	result = map_file_page(vmf, PTE_WRITE | PTE_DIRTY);
-	balance_dirty_pages(mapping);
-	return result;
+	return map_file_page(vmf, PTE_WRITE | PTE_DIRTY);
 }
 
 uint32_t do_file_fault(struct vm_fault *vmf)
