@@ -9,7 +9,8 @@
 
 /*
  * Whether the child gets entries at all: what a fault can bring back from the file alone it gets by
- * faults. An anon_vma is the sign that the VMA has private pages or guard markers.
+ * faults. An anon_vma is the sign that the VMA has private pages, VM_MAYBE_GUARD that it has guard
+ * markers.
  */
 bool vma_needs_copy(const struct vm_area_struct *vma);
 

@@ -47,17 +47,19 @@ int madvise_guard_install(const struct madvise_range *range)
 
 	if (vma->vm_flags & (VM_SPECIAL | VM_LOCKED))
 		return -EINVAL;
-	vma->vm_flags |= VM_MAYBE_GUARD;
 	/* Whoever has page tables for anonymous memory has an anon_vma. */
 	if (vma_is_anonymous(vma) && anon_vma_prepare(vma))
 		return -ENOMEM;
+	vma_rmap_lock(vma);
+	vma->vm_flags |= VM_MAYBE_GUARD;
+	vma_rmap_unlock(vma);
 	while (address < range->end) {
 		uint64_t stop = min_u64(range->end, pte_table_end(address));
 		pte_t *pte = pte_alloc(range->mm, address);
 
 		if (!pte)
 			return -ENOMEM;
-		/* A fault may bring a page in between; then once more from there. */
+		/* Something is there: it goes, and then once more from there. */
 		address = install_markers(range->mm, pte, address, stop);
 		if (address < stop)
 			drop_contents(vma, address, stop);

@@ -33,7 +33,7 @@ QUIRE_MUST_CHECK int madvise_free(const struct madvise_range *range);
 /* COLD and PAGEOUT. */
 QUIRE_MUST_CHECK int madvise_cold(const struct madvise_range *range);
 
-/* (guard.c) -EINVAL, -ENOMEM. */
+/* (guard.c) Installing wants mmap_lock held for writing, as it marks the VMA. -EINVAL, -ENOMEM. */
 QUIRE_MUST_CHECK int madvise_guard_install(const struct madvise_range *range);
 QUIRE_MUST_CHECK int madvise_guard_remove(const struct madvise_range *range);
 

@@ -246,14 +246,12 @@ static void drop_source(struct vma_remap *vrm, uint64_t vm_flags)
 
 	if (!vrm->old_length)
 		return;
-	/* Unmapping gives back a commitment that in truth moved to the destination. */
-	if (vm_flags & VM_ACCOUNT)
-		atomic_fetch_add_explicit(&vrm->mm->quire->committed,
-					  (int64_t)(vrm->old_length >> PAGE_SHIFT),
-					  memory_order_relaxed);
 	error = do_munmap_locked(vrm->mm, vrm->address, end);
 	QUIRE_ASSERT(1, !error);
 	(void)error;
+	/* The commitment has not ended but moved. */
+	if (vm_flags & VM_ACCOUNT)
+		vm_acct_memory(vrm->mm->quire, vrm->old_length >> PAGE_SHIFT);
 }
 
 /* Undoes isolate_source(), as far as it got: equal flags let the parts merge again. */
