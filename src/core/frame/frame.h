@@ -39,16 +39,17 @@ enum watermark {
 
 /* Z = zone lock, S = the slot's lock, C = constant after zone_init(). */
 struct zone {
-	struct spinlock lock;
-	struct page *mem_map;                      /* C: one for each frame */
-	void *base;                                /* C: the arena */
-	uint64_t nr_frames;                        /* C */
+	/* First what everybody reads; what changes lies on cache lines of its own. */
+	struct page *mem_map;       /* C: one for each frame */
+	void *base;                 /* C: the arena */
+	uint64_t nr_frames;         /* C */
+	uint64_t watermark[WMARKS]; /* C, in frames */
+	uint32_t cache_high;        /* C: most frames a cache keeps; a small zone keeps few */
+	uint32_t cache_batch;       /* C: frames moved between a cache and buddy at a time */
+	struct spinlock lock QUIRE_CACHE_ALIGNED;
+	_Atomic int64_t nr_free;                   /* written under Z; frames in buddy */
 	struct list_head free_area[MAX_ORDER + 1]; /* Z */
 	uint64_t nr_free_blocks[MAX_ORDER + 1];    /* Z */
-	_Atomic int64_t nr_free;                   /* written under Z; frames in buddy */
-	uint64_t watermark[WMARKS];                /* C, in frames */
-	uint32_t cache_high;  /* C: most frames a cache keeps; a small zone keeps small caches */
-	uint32_t cache_batch; /* C: frames moved between a cache and buddy at a time */
 	struct frame_cache {
 		struct spinlock lock;
 		_Atomic uint32_t count;                /* written under S */

@@ -65,8 +65,8 @@ static inline bool frame_poison_intact(struct zone *zone, struct page *page, uin
 		const unsigned char *frame = memory + (i << PAGE_SHIFT);
 
 		/* All bytes are alike when the first is right and each equals the next. */
-		if (FRAME_POISON_BYTES &&
-		    (frame[0] != FRAME_POISON || memcmp(frame, frame + 1, FRAME_POISON_BYTES - 1)))
+		if (FRAME_POISON_BYTES && (frame[0] != FRAME_POISON ||
+					   memcmp(frame, frame + 1, FRAME_POISON_BYTES - 1) != 0))
 			return false;
 	}
 	return true;
