@@ -12,8 +12,18 @@
 
 /* Frees the memory of all VMAs of an mm that is going (vma_slab.c). */
 void vma_slab_destroy(struct mm_struct *mm);
-/* Frees the lookup table of an mm that is going (vma_tree.c). */
-void vmacache_destroy(struct mm_struct *mm);
+/*
+ * The index of an mm with many VMAs (vma_index.c); without one, only insertion does anything. A VMA
+ * is known by its vm_end: vma_index_insert() after map_count counts it, vma_index_move() when the
+ * end changes and stays between those of its neighbours.
+ */
+#define VMA_INDEX_MIN 512
+struct vm_area_struct *vma_index_find(const struct mm_struct *mm, uint64_t address);
+void vma_index_insert(struct mm_struct *mm, struct vm_area_struct *vma);
+void vma_index_erase(struct mm_struct *mm, uint64_t end);
+void vma_index_move(struct mm_struct *mm, uint64_t old_end, uint64_t new_end);
+void vma_index_destroy(struct mm_struct *mm);
+void vma_index_validate(const struct mm_struct *mm, struct check_report *report);
 
 /* What vma_set_page_prot() sets (prot.c). */
 uint64_t vma_page_prot(const struct vm_area_struct *vma);

@@ -111,6 +111,6 @@ void mm_free(struct mm_struct *mm)
 	stat_destroy(&mm->rss);
 	memcg_put(mm->memcg);
 	vma_slab_destroy(mm);
-	vmacache_destroy(mm);
+	vma_index_destroy(mm);
 	quire_free(mm);
 }

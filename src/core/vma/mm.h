@@ -13,10 +13,6 @@
  *  5. total_vm and its parts count pages of VMAs; locked_vm counts those of VM_LOCKED ones; the
  * instance's committed pages count those of VM_ACCOUNT ones.
  *
- *  6. A VMA's memory belongs to its mm for good: it is reused for other VMAs of the same mm only,
- * so a stale pointer in vmacache may be followed under mmap_lock and tells by its contents whether
- * it still answers.
- *
  * A shared mapping of a file that was opened for reading only has VM_MAYSHARE without VM_SHARED, as
  * on Linux: it can never be written, so nothing treats it as shared, but people see it as such.
  *
@@ -68,8 +64,9 @@ struct vm_area_struct;
 #define VM_NOHUGEPAGE 0x40000000u
 #define VM_STACK_INCOMPLETE 0x80000000u /* exec's temporary stack: may be moved */
 
-#define VM_MAYBE_GUARD ((uint64_t)1 << 32) /* guard markers may be among the entries: fork copies \
-					    */
+#define VM_MAYBE_GUARD \
+	((uint64_t)1 << 32) /* guard markers may be among the entries: fork copies \
+			     */
 
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
@@ -136,18 +133,19 @@ _Static_assert(offsetof(struct vm_area_struct, vm_page_prot) == 64, "a descent t
 _Static_assert(sizeof(struct vm_area_struct) == 192, "VMAs are packed by whole cache lines");
 
 struct vma_chunk;
+struct vma_index_node;
 
 struct mm_struct {
 	struct percpu_rwlock mmap_lock;
-	struct quire *quire;     /* C */
-	struct list_head mmap;   /* M: VMAs in address order */
-	struct rb_root mm_rb;    /* M */
-	uint64_t highest_vm_end; /* M */
-	uint32_t map_count;      /* M */
-	uint32_t vmacache_mask;  /* M: slots - 1 */
-	_Atomic(struct vm_area_struct *)
-		*vmacache;               /* M; slots A: by page, see vma_tree.c; may be NULL */
-	struct vma_chunk *vma_chunks;    /* M: memory of all VMAs, see vma_slab.c */
+	struct quire *quire;       /* C */
+	struct list_head mmap;     /* M: VMAs in address order */
+	struct rb_root mm_rb;      /* M */
+	uint64_t highest_vm_end;   /* M */
+	uint32_t map_count;        /* M */
+	uint32_t vma_index_height; /* M */
+	struct vma_index_node
+		*vma_index;           /* M: for lookups among many, see vma_index.c; may be NULL */
+	struct vma_chunk *vma_chunks; /* M: memory of all VMAs, see vma_slab.c */
 	struct vm_area_struct *vma_free; /* M: unused VMAs, linked by vm_rb.rb_left */
 	uint64_t task_size;              /* C */
 	uint64_t mmap_base;              /* M: top of the mmap area, below the stack */

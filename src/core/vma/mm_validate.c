@@ -109,6 +109,7 @@ void mm_validate(struct mm_struct *mm, struct check_report *report)
 	}
 	CHECK_THAT(report, !rb, "mm %s: the tree has more VMAs than the list", mm->name);
 	rb_validate(&mm->mm_rb, &vma_tree_check, report);
+	vma_index_validate(mm, report);
 	validate_totals(mm, &totals, report);
 	pgtable_validate(mm, report);
 }

@@ -33,6 +33,7 @@ static void set_memcg(struct vm_area_struct *vma, struct mem_cgroup *memcg)
 
 static void set_range(struct vm_area_struct *vma, uint64_t start, uint64_t end, pgoff_t pgoff)
 {
+	vma_index_move(vma->vm_mm, vma->vm_end, end);
 	vma->vm_start = start;
 	vma->vm_end = end;
 	vma->vm_pgoff = pgoff;

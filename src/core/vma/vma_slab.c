@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory of VMAs: each mm carves them from chunks of its own, whole cache lines each, and keeps
- * them for itself until it goes.
- *
- * An unused VMA has vm_start == vm_end and an empty node, so it answers no lookup that reaches it
- * by a stale pointer.
+ * Memory of VMAs: each mm carves them from chunks of its own, so that they lie close together on
+ * whole cache lines and need no lock but mmap_lock. Chunks stay until the mm goes.
  */
 #include "base/alloc.h"
 #include "base/fail.h"

@@ -2,19 +2,10 @@
 /*
  * The VMAs of an mm in order: a list, and a red-black tree whose nodes know the largest gap of
  * their subtree. Lookup, insertion, deletion.
- *
- * In an mm of many VMAs a descent costs a cache miss a level, so there lookups go through a table
- * first: a slot for each of many pages, which points to a VMA that once answered for a page of this
- * slot. Nobody clears slots: a VMA is taken as the answer only when it is in the tree and holds the
- * address (its memory stays a VMA of this mm, see vma_slab.c). Readers fill slots side by side.
  */
-#include "base/alloc.h"
 #include "core/file/address_space.h"
 #include "core/rmap/rmap.h"
 #include "core/vma/internal.h"
-
-/* VMAs from which on there is a table: below, the upper tree is as near as the table would be. */
-#define VMACACHE_MIN_VMAS 512
 
 #define to_vma(rb) rb_entry(rb, struct vm_area_struct, vm_rb)
 
@@ -81,47 +72,6 @@ void vma_gap_update(struct vm_area_struct *vma)
 	rb_propagate_up(&vma->vm_rb, &vma_gap_callbacks);
 }
 
-/* A failure only leaves lookups as slow as they were. */
-static void vmacache_grow(struct mm_struct *mm)
-{
-	uint32_t slots = mm->vmacache ? mm->vmacache_mask + 1 : VMACACHE_MIN_VMAS;
-
-	while (slots < 2 * mm->map_count)
-		slots *= 2;
-
-	void *table = quire_zalloc_aligned(64, slots * sizeof(*mm->vmacache));
-
-	if (!table)
-		return;
-	quire_free((void *)mm->vmacache);
-	mm->vmacache = table;
-	mm->vmacache_mask = slots - 1;
-}
-
-void vmacache_destroy(struct mm_struct *mm)
-{
-	quire_free((void *)mm->vmacache);
-	mm->vmacache = NULL;
-}
-
-/* Neighbouring pages have neighbouring slots; areas a power of two apart do not collide either. */
-static uint32_t vmacache_slot(const struct mm_struct *mm, uint64_t address)
-{
-	uint64_t page = address >> PAGE_SHIFT;
-
-	return (uint32_t)(page ^ (page >> 9) * 11 ^ (page >> 18) * 7) & mm->vmacache_mask;
-}
-
-static struct vm_area_struct *vmacache_find(const struct mm_struct *mm, uint64_t address)
-{
-	struct vm_area_struct *vma = atomic_load_explicit(&mm->vmacache[vmacache_slot(mm, address)],
-							  memory_order_relaxed);
-
-	if (vma && vma->vm_start <= address && address < vma->vm_end && !RB_EMPTY_NODE(&vma->vm_rb))
-		return vma;
-	return NULL;
-}
-
 static struct vm_area_struct *vma_descend(const struct mm_struct *mm, uint64_t address)
 {
 	struct rb_node *rb = mm->mm_rb.rb_node;
@@ -144,18 +94,7 @@ static struct vm_area_struct *vma_descend(const struct mm_struct *mm, uint64_t a
 
 struct vm_area_struct *find_vma(struct mm_struct *mm, uint64_t address)
 {
-	struct vm_area_struct *vma;
-
-	if (!mm->vmacache)
-		return vma_descend(mm, address);
-	vma = vmacache_find(mm, address);
-	if (vma)
-		return vma;
-	vma = vma_descend(mm, address);
-	if (vma && vma->vm_start <= address)
-		atomic_store_explicit(&mm->vmacache[vmacache_slot(mm, address)], vma,
-				      memory_order_relaxed);
-	return vma;
+	return mm->vma_index ? vma_index_find(mm, address) : vma_descend(mm, address);
 }
 
 struct vm_area_struct *find_vma_prev(struct mm_struct *mm, uint64_t address,
@@ -214,9 +153,7 @@ void vma_insert_before(struct mm_struct *mm, struct vm_area_struct *vma,
 	if (!next)
 		mm->highest_vm_end = vma->vm_end;
 	mm->map_count++;
-	if (mm->map_count > VMACACHE_MIN_VMAS &&
-	    (!mm->vmacache || mm->map_count > mm->vmacache_mask))
-		vmacache_grow(mm);
+	vma_index_insert(mm, vma);
 }
 
 void vma_erase(struct mm_struct *mm, struct vm_area_struct *vma)
@@ -224,6 +161,7 @@ void vma_erase(struct mm_struct *mm, struct vm_area_struct *vma)
 	struct vm_area_struct *next = vma_next(vma);
 
 	mmap_assert_write_locked(mm);
+	vma_index_erase(mm, vma->vm_end);
 	rb_erase_augmented(&vma->vm_rb, &mm->mm_rb, &vma_gap_callbacks);
 	RB_CLEAR_NODE(&vma->vm_rb);
 	if (!next)

@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-/* Enough for the lookup table to be there, and to grow. */
+/* Enough for the index to be there, three levels high. */
 #define MANY 1500
 
 static struct vm_area_struct *scan(struct mm_struct *mm, uint64_t address)
@@ -36,7 +36,6 @@ static void compare(struct mm_struct *mm, uint64_t address)
 	struct vm_area_struct *prev;
 
 	assert_ptr_equal(find_vma(mm, address), expected);
-	/* Once more, now that the table may know. */
 	assert_ptr_equal(find_vma_prev(mm, address, &prev), expected);
 	if (expected)
 		assert_ptr_equal(prev, vma_prev(expected));
@@ -81,7 +80,7 @@ static void test_few(void **state)
 
 	compare(mm, at(0));
 	map_alternating(mm, 40);
-	assert_null(mm->vmacache);
+	assert_null(mm->vma_index);
 	lookup_while_changing(mm, 40, 1);
 }
 
@@ -90,27 +89,65 @@ static void test_many(void **state)
 	struct mm_struct *mm = fixture_mm(state);
 
 	map_alternating(mm, MANY);
-	assert_non_null(mm->vmacache);
-	assert_true(mm->vmacache_mask + 1 >= mm->map_count);
+	assert_non_null(mm->vma_index);
+	assert_int_equal(mm->vma_index_height, 2);
 	lookup_while_changing(mm, MANY, 2);
 }
 
-/* The table is a help only: without memory for it all goes on. */
-static void test_many_without_table(void **state)
+/* The index is a help only: without memory for it all goes on. */
+static void test_many_without_index(void **state)
 {
 	struct mm_struct *mm = fixture_mm(state);
+	bool failed = true;
 
-	map_alternating(mm, 512);
-	assert_null(mm->vmacache);
-	/* The VMA itself, then the table. */
-	quire_fail_arm(FAIL_ALLOC, 2, false);
-	map(mm, 512, 1, RW);
-	assert_true(quire_fail_disarm());
-	assert_null(mm->vmacache);
-	compare(mm, at(7));
-	map(mm, 513, 1, R);
-	assert_non_null(mm->vmacache);
-	compare(mm, at(7));
+	map_alternating(mm, VMA_INDEX_MIN - 1);
+	assert_null(mm->vma_index);
+	/* The VMA itself is the first allocation, then come the nodes. */
+	for (uint64_t n = 2; failed; n++) {
+		quire_fail_arm(FAIL_ALLOC, n, false);
+		map(mm, VMA_INDEX_MIN - 1, 1, R);
+		failed = quire_fail_disarm();
+		assert_int_equal(mm->vma_index == NULL, failed);
+		check_mm(mm);
+		compare(mm, at(7));
+		if (failed)
+			unmap(mm, VMA_INDEX_MIN - 1, 1);
+	}
+	/* It also goes when it cannot grow, and comes back. */
+	for (uint64_t page = VMA_INDEX_MIN; mm->vma_index; page++) {
+		quire_fail_arm(FAIL_ALLOC, 2, false);
+		map(mm, page, 1, page % 2 ? R : RW);
+		failed = quire_fail_disarm();
+		assert_int_equal(mm->vma_index == NULL, failed);
+		compare(mm, at(page));
+	}
+	check_mm(mm);
+	map_alternating(mm, 2 * VMA_INDEX_MIN);
+	assert_non_null(mm->vma_index);
+	check_mm(mm);
+}
+
+/* It shrinks again, down to nothing. */
+static void test_index_shrinks(void **state)
+{
+	struct mm_struct *mm = fixture_mm(state);
+	struct prng prng;
+
+	prng_seed(&prng, 4);
+	map_alternating(mm, MANY);
+	while (mm->map_count) {
+		uint64_t page = prng_below(&prng, MANY);
+
+		unmap(mm, page, mm->map_count > 100 ? 1 + prng_below(&prng, 3) : 64);
+		compare(mm, at(page));
+		if (mm->map_count % 50 == 0)
+			check_mm(mm);
+	}
+	assert_non_null(mm->vma_index);
+	assert_int_equal(mm->vma_index_height, 0);
+	map(mm, 5, 1, R);
+	compare(mm, at(5));
+	check_mm(mm);
 }
 
 struct readers {
@@ -221,7 +258,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_few),
 		TEST(test_many),
-		TEST(test_many_without_table),
+		TEST(test_many_without_index),
+		TEST(test_index_shrinks),
 		TEST(test_readers_beside_writer),
 		TEST(test_validation_finds_damage),
 	};
