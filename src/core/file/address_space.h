@@ -137,15 +137,11 @@ QUIRE_MUST_CHECK int shmem_create(struct quire *quire, const char *name, uint64_
 void iget(struct inode *inode);
 /*
  * Drops a reference. The last one of a shmem object frees its pages and swap. A regular file
- * without openers and mappings stays while it has pages (the instance's list holds a reference that
- * inodes_prune() and quire_destroy drop), so that dirty data is written in its time. No lock inside
+ * without openers and mappings stays while it has pages (the instance's list holds a reference), so
+ * that dirty data is written in its time. No lock inside
  * LOCK_MMAP is held.
  */
 void iput(struct inode *inode);
-/* Drops cached inodes nobody uses any more; dirty ones are written first. Returns the first write
- * error; such inodes stay. No lock inside LOCK_INODE is held. */
-int inodes_prune(struct quire *quire);
-
 /* The object behind /dev/zero. 0 and a reference, or -ENOMEM. */
 QUIRE_MUST_CHECK int dev_zero_create(struct quire *quire, struct inode **inode);
 /* quire_destroy: writes back what can be, then frees every inode that is left, dirty or not. The

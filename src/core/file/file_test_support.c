@@ -241,8 +241,21 @@ void file_fixture_teardown(struct file_fixture *fixture)
 
 void file_fixture_evict(struct file_fixture *fixture)
 {
+	struct page *pages[PAGEVEC_SIZE];
+	pgoff_t index = 0;
+	uint32_t count;
+
 	lru_add_drain_all(fixture->quire);
-	invalidate_mapping_pages(fixture->mapping);
+	while ((count = filemap_get_batch(fixture->mapping, &index, UINT64_MAX, XA_PRESENT,
+					  pages))) {
+		for (uint32_t i = 0; i < count; i++) {
+			if (trylock_page(pages[i])) {
+				filemap_remove_if_unused(pages[i], NULL);
+				unlock_page(pages[i]);
+			}
+			put_page(fixture->quire, pages[i]);
+		}
+	}
 }
 
 void assert_file_bytes(struct file *file, uint64_t offset, uint64_t bytes,

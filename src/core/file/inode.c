@@ -5,10 +5,11 @@
  *
  *   made -> [users: refcount above that of the list] -> cached (regular, pages left)
  *        -> [found again by inode_get()] ...
- *        -> off the list (last user of a shmem object; no pages left; pruned) -> freed
+ *        -> off the list (last user of a shmem object; no users and no pages left) -> freed
  *
  * The list holds one reference of a regular file, none of a shmem object. The step off the list is
- * taken under inodes_lock, under which alone references are found anew, so it is taken once.
+ * taken under inodes_lock, under which alone references are found anew, so it is taken once: by the
+ * last user, by the next open when reclaim took the last page later, or with the instance.
  */
 #include "core/file/address_space.h"
 
@@ -17,7 +18,6 @@
 #include "core/file/shmem.h"
 #include "core/file/writeback.h"
 #include "core/instance/instance.h"
-#include "core/reclaim/vmscan.h"
 #include "core/vma/account.h"
 
 #include <errno.h>
@@ -87,16 +87,23 @@ void iget(struct inode *inode)
 	atomic_fetch_add_explicit(&inode->refcount, 1, memory_order_relaxed);
 }
 
+/* Under inodes_lock: only the list knows it, and no page keeps it there. */
+static bool inode_is_unused(const struct inode *inode)
+{
+	return atomic_load_explicit(&inode->refcount, memory_order_acquire) ==
+		       list_references(inode) &&
+	       (inode->kind != INODE_REGULAR ||
+		!atomic_load_explicit(&inode->i_data.nrpages, memory_order_relaxed));
+}
+
 void iput(struct inode *inode)
 {
 	struct quire *quire = inode->quire;
 	bool last;
 
 	spin_lock(&quire->inodes_lock);
-	last = atomic_fetch_sub_explicit(&inode->refcount, 1, memory_order_acq_rel) ==
-		       list_references(inode) + 1 &&
-	       (inode->kind != INODE_REGULAR ||
-		!atomic_load_explicit(&inode->i_data.nrpages, memory_order_relaxed));
+	atomic_fetch_sub_explicit(&inode->refcount, 1, memory_order_acq_rel);
+	last = inode_is_unused(inode);
 	if (last)
 		list_del(&inode->i_list);
 	spin_unlock(&quire->inodes_lock);
@@ -136,6 +143,23 @@ static void inode_offer_store(struct inode *inode, struct quire_store *store)
 		unneeded->ops->close(unneeded);
 }
 
+/* Frees the inodes that nobody uses and whose last pages reclaim has taken. */
+static void inodes_reap(struct quire *quire)
+{
+	struct list_head unused = LIST_HEAD_INIT(unused);
+	struct inode *inode, *next;
+
+	spin_lock(&quire->inodes_lock);
+	list_for_each_entry_safe (inode, next, &quire->inodes, i_list)
+		if (inode_is_unused(inode))
+			list_move(&inode->i_list, &unused);
+	spin_unlock(&quire->inodes_lock);
+	list_for_each_entry_safe (inode, next, &unused, i_list) {
+		list_del(&inode->i_list);
+		inode_free(inode);
+	}
+}
+
 /* A regular file's inode, on no list yet. */
 static int inode_make(struct quire *quire, const char *name, struct quire_store *store,
 		      struct inode **result)
@@ -164,6 +188,7 @@ int inode_get(struct quire *quire, uint64_t dev, uint64_t ino, const char *name,
 	found = inode_find(quire, dev, ino);
 	spin_unlock(&quire->inodes_lock);
 	if (!found) {
+		inodes_reap(quire);
 		error = inode_make(quire, name, store, &made);
 		if (error)
 			return error;
@@ -239,41 +264,6 @@ struct inode *inode_next(struct quire *quire, struct inode *previous)
 	if (previous)
 		iput(previous);
 	return next;
-}
-
-/* Writes an inode that only the list and the caller know, and drops its pages; the caller's iput()
- * then frees it, unless somebody came meanwhile. */
-static int inode_prune(struct inode *inode)
-{
-	struct writeback_control control = {
-		.end = UINT64_MAX,
-		.nr_to_write = UINT64_MAX,
-		.sync = true,
-	};
-	int error = writeback_mapping(&inode->i_data, &control);
-
-	if (!error)
-		invalidate_mapping_pages(&inode->i_data);
-	return error;
-}
-
-int inodes_prune(struct quire *quire)
-{
-	struct inode *inode = NULL;
-	int first_error = 0;
-
-	lru_add_drain_all(quire);
-	while ((inode = inode_next(quire, inode))) {
-		int error = 0;
-
-		if (inode->kind == INODE_REGULAR &&
-		    atomic_load_explicit(&inode->refcount, memory_order_relaxed) ==
-			    list_references(inode) + 1)
-			error = inode_prune(inode);
-		if (error && !first_error)
-			first_error = error;
-	}
-	return first_error;
 }
 
 int inodes_destroy(struct quire *quire)

@@ -65,9 +65,6 @@ QUIRE_MUST_CHECK int filemap_create_page(struct address_space *mapping, pgoff_t 
 
 /* truncate.c */
 
-/* Drops the pages that are clean and used by nobody. */
-void invalidate_mapping_pages(struct address_space *mapping);
-
 /* Zeroes from byte `size` to the end of its page, if that is cached: before the file grows past it,
  * or after it was cut there. */
 void zero_cached_tail(struct address_space *mapping, uint64_t size);

@@ -88,25 +88,6 @@ void truncate_inode_pages(struct address_space *mapping, pgoff_t first, pgoff_t 
 	}
 }
 
-void invalidate_mapping_pages(struct address_space *mapping)
-{
-	struct quire *quire = mapping->host->quire;
-	struct page *pages[PAGEVEC_SIZE];
-	pgoff_t index = 0;
-	uint32_t count;
-
-	while ((count = filemap_get_batch(mapping, &index, UINT64_MAX, XA_PRESENT, pages))) {
-		for (uint32_t i = 0; i < count; i++) {
-			if (trylock_page(pages[i])) {
-				if (page_mapping(pages[i]) == mapping)
-					filemap_remove_if_unused(pages[i], NULL);
-				unlock_page(pages[i]);
-			}
-			put_page(quire, pages[i]);
-		}
-	}
-}
-
 /* After this no write of a page from `first` on is under way, nor begins one by the old size. */
 static void settle_writeback(struct address_space *mapping, pgoff_t first)
 {

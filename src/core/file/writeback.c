@@ -272,14 +272,16 @@ void balance_dirty_pages(struct address_space *mapping)
 {
 	struct quire *quire = mapping->host->quire;
 	const uint64_t dirty = atomic_load_explicit(&quire->nr_dirty, memory_order_relaxed);
+	const uint64_t writeback = atomic_load_explicit(&quire->nr_writeback, memory_order_relaxed);
 	const uint64_t frames = quire->zone.nr_frames;
 	struct writeback_control control = {.end = UINT64_MAX, .nr_to_write = BACKGROUND_CHUNK};
 
-	if (likely(dirty * 100 <= frames * DIRTY_BACKGROUND_RATIO))
-		return;
-	if (dirty * 100 > frames * DIRTY_RATIO) {
+	/* What is being written cannot be reclaimed yet either. */
+	if (unlikely((dirty + writeback) * 100 > frames * DIRTY_RATIO)) {
 		control.nr_to_write = THROTTLE_CHUNK;
 		control.sync = true;
+	} else if (likely(dirty * 100 <= frames * DIRTY_BACKGROUND_RATIO)) {
+		return;
 	}
 	/* Errors are noted in the mappings, for those who sync. */
 	if (writeback_mapping(mapping, &control) || control.written)
