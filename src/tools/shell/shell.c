@@ -84,12 +84,19 @@ static bool has_process(struct shell_call *call, const char *name)
 	return false;
 }
 
-/* A process that died by itself takes its names along. */
-static void bury(struct shell_call *call)
+/* Processes that died without being told to, the acting one or another, take their names along. */
+static void bury_dead(struct shell *shell)
 {
-	if (!call->process || call->shell->ops->alive(call->process->task))
-		return;
-	shell_run_exit(call);
+	struct shell_process *process, *next;
+
+	list_for_each_entry_safe (process, next, &shell->processes, link) {
+		if (shell->ops->alive(process->task))
+			continue;
+		if (shell->current == process)
+			shell->current = NULL;
+		shell->ops->exit(process->task);
+		shell_process_free(process);
+	}
 }
 
 /* Fills the reply; what is not filled is `ok`. */
@@ -106,7 +113,7 @@ static void carry_out(struct shell_call *call, const struct shell_line *line)
 	if (!shell_arguments_resolve(call))
 		return;
 	call->command->run(call);
-	bury(call);
+	bury_dead(call->shell);
 }
 
 static void print_reply(struct shell *shell, const struct shell_call *call,

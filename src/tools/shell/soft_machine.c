@@ -190,11 +190,24 @@ static void leave_cpu(struct shell_task *task)
 	task->machine->running = NULL;
 }
 
-static void soft_exit(struct shell_task *task)
+static bool soft_alive(struct shell_task *task)
+{
+	return task->mm;
+}
+
+/* Gives back all that the task has; it is dead then. */
+static void release_task(struct shell_task *task)
 {
 	leave_cpu(task);
 	soft_descriptors_close(task);
 	quire_mm_exit(task->mm);
+	task->mm = NULL;
+}
+
+static void soft_exit(struct shell_task *task)
+{
+	if (soft_alive(task))
+		release_task(task);
 	list_del(&task->link);
 	free(task);
 }
@@ -207,11 +220,6 @@ static void soft_stop(struct shell_machine *machine)
 		soft_exit(task);
 	destroy_instance(machine);
 	free(machine);
-}
-
-static bool soft_alive(struct shell_task *task)
-{
-	return !task->killed;
 }
 
 static struct shell_result soft_fork(struct shell_task *task, const char *name,
@@ -360,63 +368,114 @@ static bool is_canonical(uint64_t address)
 	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
 }
 
-static struct shell_result access_result(struct shell_task *task, int error,
-					 const struct soft_outcome *outcome)
+static struct shell_result signal_result(const struct soft_outcome *outcome)
 {
-	struct shell_result result = {0};
-
-	if (!error)
-		return result;
 	switch (outcome->signal) {
 	case QUIRE_SEGV_ACCERR:
-		result.signal = SIGSEGV;
-		result.code = SEGV_ACCERR;
-		break;
+		return (struct shell_result){.signal = SIGSEGV, .code = SEGV_ACCERR};
 	case QUIRE_BUS_ADRERR:
-		result.signal = SIGBUS;
-		result.code = BUS_ADRERR;
-		break;
+		return (struct shell_result){.signal = SIGBUS, .code = BUS_ADRERR};
 	case QUIRE_KILL_OOM:
-		result.signal = SIGKILL;
-		result.code = SI_KERNEL;
-		task->killed = true;
-		break;
+		return (struct shell_result){.signal = SIGKILL, .code = SI_KERNEL};
 	default:
-		result.signal = SIGSEGV;
-		result.code = is_canonical(outcome->address) ? SEGV_MAPERR : SI_KERNEL;
-		break;
+		return (struct shell_result){
+			.signal = SIGSEGV,
+			.code = is_canonical(outcome->address) ? SEGV_MAPERR : SI_KERNEL,
+		};
 	}
+}
+
+/* Carries out the verdicts that fell on other tasks. False: there was none. */
+static bool kill_victims(struct shell_task *task)
+{
+	struct shell_task *other;
+	bool killed = false;
+
+	list_for_each_entry (other, &task->machine->tasks, link) {
+		if (other == task || !soft_alive(other) ||
+		    !atomic_load_explicit(&other->mm->oom_killed, memory_order_relaxed))
+			continue;
+		release_task(other);
+		killed = true;
+	}
+	return killed;
+}
+
+/* What the CPU is to do for a task. */
+struct cpu_access {
+	enum {
+		CPU_LOAD,
+		CPU_STORE,
+		CPU_FILL
+	} kind;
+	uint64_t address;
+	uint64_t length;
+	void *in;
+	const void *out;
+	unsigned char byte;
+};
+
+static int run_once(struct shell_task *task, const struct cpu_access *access,
+		    struct soft_outcome *outcome)
+{
+	struct soft_cpu *cpu = task->machine->cpu;
+
+	run_on_cpu(task);
+	switch (access->kind) {
+	case CPU_LOAD:
+		return soft_load(cpu, access->address, access->in, access->length, outcome);
+	case CPU_STORE:
+		return soft_store(cpu, access->address, access->out, access->length, outcome);
+	default:
+		return soft_fill(cpu, access->address, access->length, access->byte, outcome);
+	}
+}
+
+/* When memory is short and somebody else has to go, the access is made again once they have. */
+static struct shell_result run_access(struct shell_task *task, const struct cpu_access *access)
+{
+	struct soft_outcome outcome;
+	struct shell_result result;
+	int error;
+
+	do
+		error = run_once(task, access, &outcome);
+	while (error == -ENOMEM && kill_victims(task));
+	if (!error)
+		return (struct shell_result){0};
+	if (error != -EFAULT)
+		return (struct shell_result){.error = -error};
+	result = signal_result(&outcome);
+	if (outcome.signal == QUIRE_KILL_OOM)
+		release_task(task);
 	return result;
 }
 
 static struct shell_result soft_task_load(struct shell_task *task, uint64_t address, void *buffer,
 					  size_t length)
 {
-	struct soft_outcome outcome;
-
-	run_on_cpu(task);
-	return access_result(task, soft_load(task->machine->cpu, address, buffer, length, &outcome),
-			     &outcome);
+	return run_access(task, &(struct cpu_access){.kind = CPU_LOAD,
+						     .address = address,
+						     .length = length,
+						     .in = buffer});
 }
 
 static struct shell_result soft_task_store(struct shell_task *task, uint64_t address,
 					   const void *buffer, size_t length)
 {
-	struct soft_outcome outcome;
-
-	run_on_cpu(task);
-	return access_result(
-		task, soft_store(task->machine->cpu, address, buffer, length, &outcome), &outcome);
+	return run_access(task, &(struct cpu_access){.kind = CPU_STORE,
+						     .address = address,
+						     .length = length,
+						     .out = buffer});
 }
 
 static struct shell_result soft_task_fill(struct shell_task *task, uint64_t address,
 					  unsigned char byte, uint64_t length)
 {
-	struct soft_outcome outcome;
-
-	run_on_cpu(task);
-	return access_result(task, soft_fill(task->machine->cpu, address, length, byte, &outcome),
-			     &outcome);
+	return run_access(task, &(struct cpu_access){.kind = CPU_FILL,
+						     .address = address,
+						     .length = length,
+						     .byte = byte});
 }
 
 static struct shell_result soft_limit(struct shell_task *task, int resource, uint64_t limit)

@@ -34,6 +34,7 @@ static const struct show_flag vm_flag_names[] = {
 	{VM_WIPEONFORK, "wipeonfork"},
 	{VM_NOHUGEPAGE, "nohugepage"},
 	{VM_DEV_ZERO, "dev_zero"},
+	{VM_MAYBE_GUARD, "maybe_guard"},
 };
 
 static void show_limits(const struct mm_struct *mm, struct shell_reply *reply)

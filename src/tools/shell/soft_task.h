@@ -33,8 +33,7 @@ struct soft_descriptor {
 struct shell_task {
 	struct list_head link; /* in the machine's tasks */
 	struct shell_machine *machine;
-	quire_mm *mm;
-	bool killed; /* by an OOM verdict */
+	quire_mm *mm; /* NULL: killed by an OOM verdict */
 	struct soft_descriptor *descriptors;
 	size_t descriptor_count;
 };
