@@ -19,10 +19,16 @@
 
 #define MIN_FRAMES 64
 
+/* A bare page is nobody's but ours, so that its flags need no exchange. */
+static void set_flags(struct page *page, uint32_t flags)
+{
+	atomic_store_explicit(&page->flags, flags, memory_order_relaxed);
+}
+
 static void free_area_add(struct zone *zone, struct page *page, uint32_t order)
 {
 	page->order = order;
-	page_set(page, PG_buddy);
+	set_flags(page, 1u << PG_buddy);
 	list_add(&page->lru, &zone->free_area[order]);
 	zone->nr_free_blocks[order]++;
 }
@@ -31,7 +37,7 @@ static void free_area_remove(struct zone *zone, struct page *page)
 {
 	list_del(&page->lru);
 	zone->nr_free_blocks[page->order]--;
-	page_clear(page, PG_buddy);
+	set_flags(page, 0);
 	page->order = 0;
 }
 
@@ -61,6 +67,27 @@ struct page *buddy_take(struct zone *zone, uint32_t order)
 	}
 	count_free(zone, -((int64_t)1 << order));
 	return page;
+}
+
+uint32_t buddy_take_frames(struct zone *zone, struct page **frames, uint32_t n)
+{
+	uint32_t count = 0;
+
+	while (count < n) {
+		uint32_t fits = 31 - (uint32_t)__builtin_clz(n - count);
+		uint32_t order = 0;
+
+		while (order < fits && list_empty(&zone->free_area[order]))
+			order++;
+
+		struct page *page = buddy_take(zone, order);
+
+		if (!page)
+			break;
+		for (uint32_t i = 0; i < 1u << order; i++)
+			frames[count++] = page + i;
+	}
+	return count;
 }
 
 void buddy_give(struct zone *zone, struct page *page, uint32_t order)
@@ -140,10 +167,10 @@ static void folio_prepare(struct page *head, uint32_t order)
 {
 	if (order) {
 		head->order = order;
-		page_set(head, PG_head);
+		set_flags(head, 1u << PG_head);
 		for (uint64_t i = 1; i < (uint64_t)1 << order; i++) {
 			head[i].head = head;
-			page_set(&head[i], PG_tail);
+			set_flags(&head[i], 1u << PG_tail);
 		}
 	}
 	atomic_store_explicit(&head->refcount, 1, memory_order_release);

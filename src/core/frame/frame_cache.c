@@ -32,18 +32,15 @@ static void frame_cache_refill(struct zone *zone, struct frame_cache *cache, uin
 	uint32_t count = 0;
 
 	spin_lock(&zone->lock);
-	int64_t available = zone_available(zone, GFP_NOWAIT);
+	int64_t wanted = zone_available(zone, GFP_NOWAIT);
 
 	/* From below the watermark only the one frame that was asked for is taken. */
-	if (available <= 0)
-		available = zone_available(zone, gfp) > 0 ? 1 : 0;
-	while (count < zone->cache_batch && count < available) {
-		struct page *page = buddy_take(zone, 0);
-
-		if (!page)
-			break;
-		cache->frames[count++] = page;
-	}
+	if (wanted <= 0)
+		wanted = zone_available(zone, gfp) > 0 ? 1 : 0;
+	if (wanted > zone->cache_batch)
+		wanted = zone->cache_batch;
+	if (wanted)
+		count = buddy_take_frames(zone, cache->frames, (uint32_t)wanted);
 	spin_unlock(&zone->lock);
 
 	/* The frame taken first lies lowest: give it out first. */

@@ -11,6 +11,9 @@
 
 /* zone->lock held. A block of 2^order frames with bare state (no flag, refcount 0), or NULL. */
 struct page *buddy_take(struct zone *zone, uint32_t order);
+/* zone->lock held. Up to `n` single frames (1 or more), the smallest free blocks first, each taken
+ * as a whole or split once. Returns how many. */
+uint32_t buddy_take_frames(struct zone *zone, struct page **frames, uint32_t n);
 /* zone->lock held. Frees a block with bare state, joined with its free neighbours. */
 void buddy_give(struct zone *zone, struct page *page, uint32_t order);
 
