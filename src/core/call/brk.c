@@ -29,19 +29,17 @@ int vm_brk_locked(struct mm_struct *mm, uint64_t start, uint64_t end, uint64_t v
 		return -ENOMEM;
 	if (security_vm_enough_memory(mm, pages))
 		return -ENOMEM;
-	if (!vma_merge_new_range(&range)) {
-		vma = vm_area_alloc(mm);
-		if (!vma) {
-			vm_unacct_memory(mm->quire, pages);
-			return -ENOMEM;
-		}
-		vma->vm_start = start;
-		vma->vm_end = end;
-		vma->vm_flags = range.vm_flags;
-		vma->vm_pgoff = range.pgoff;
-		vma_set_page_prot(vma);
-		vma_link(mm, vma);
+	vma = vm_area_alloc(mm);
+	if (!vma) {
+		vm_unacct_memory(mm->quire, pages);
+		return -ENOMEM;
 	}
+	vma->vm_start = start;
+	vma->vm_end = end;
+	vma->vm_flags = range.vm_flags;
+	vma->vm_pgoff = range.pgoff;
+	vma_set_page_prot(vma);
+	vma_merge_or_link(&range, vma);
 	vm_stat_account(mm, range.vm_flags, (int64_t)pages);
 	if (range.vm_flags & VM_LOCKED)
 		mm->locked_vm += pages;

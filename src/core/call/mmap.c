@@ -203,9 +203,9 @@ struct overlap {
 	uint64_t accounted;
 };
 
-static struct overlap count_overlap(struct mm_struct *mm, const struct vma_range *range)
+static struct overlap count_overlap(const struct vma_range *range)
 {
-	struct vm_area_struct *vma = find_vma(mm, range->start);
+	struct vm_area_struct *vma = find_vma(range->mm, range->start);
 	struct overlap overlap = {0};
 
 	for (; vma && vma->vm_start < range->end; vma = vma_next(vma)) {
@@ -253,16 +253,18 @@ static int commit_region(struct vma_range *range, const struct overlap *overlap,
 	return error;
 }
 
-/* Maps the range in place of what is there. Nothing has changed when it fails. */
-static int mmap_region(struct vma_range *range)
+/* Maps the range, with `fixed` in place of what is there. Nothing has changed when it fails. */
+static int mmap_region(struct vma_range *range, bool fixed)
 {
 	struct mm_struct *mm = range->mm;
 	uint64_t pages = (range->end - range->start) >> PAGE_SHIFT;
-	struct overlap overlap = count_overlap(mm, range);
+	struct overlap overlap = {0};
 	struct vm_area_struct *vma;
 	uint64_t charged;
 	int error;
 
+	if (fixed)
+		overlap = count_overlap(range);
 	if (!may_expand_vm(mm, range->vm_flags, pages - overlap.pages))
 		return -ENOMEM;
 	error = commit_region(range, &overlap, &charged);
@@ -282,10 +284,7 @@ static int mmap_region(struct vma_range *range)
 	if (range->vm_flags & VM_ACCOUNT)
 		vm_acct_memory(mm->quire, overlap.accounted);
 
-	if (vma_merge_new_range(range))
-		vm_area_free(vma);
-	else
-		vma_link(mm, vma);
+	vma_merge_or_link(range, vma);
 	vm_stat_account(mm, range->vm_flags, (int64_t)pages);
 	if (range->vm_flags & VM_LOCKED)
 		mm->locked_vm += pages;
@@ -322,7 +321,7 @@ static int64_t mmap_locked(struct mm_struct *mm, const struct mmap_request *requ
 		range.pgoff = request_pgoff(request);
 	else if (!object)
 		range.pgoff = range.start >> PAGE_SHIFT;
-	error = mmap_region(&range);
+	error = mmap_region(&range, request->flags & QUIRE_MAP_FIXED);
 	if (error)
 		return error;
 	*populate =

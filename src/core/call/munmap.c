@@ -41,9 +41,10 @@ static void unmap_whole(struct mmu_gather *tlb, struct vm_area_struct *vma)
 	vm_area_free(vma);
 }
 
-/* Everything from `vma`, the first that overlaps, on; the range does not lie inside one VMA. */
-static void unmap_vmas(struct mmu_gather *tlb, struct vm_area_struct *vma, uint64_t start,
-		       uint64_t end)
+/* Everything from `vma`, the first that overlaps, on; the range does not lie inside one VMA.
+ * Returns the first VMA behind the range. */
+static struct vm_area_struct *unmap_vmas(struct mmu_gather *tlb, struct vm_area_struct *vma,
+					 uint64_t start, uint64_t end)
 {
 	while (vma && vma->vm_start < end) {
 		struct vm_area_struct *next = vma_next(vma);
@@ -54,20 +55,24 @@ static void unmap_vmas(struct mmu_gather *tlb, struct vm_area_struct *vma, uint6
 		} else if (vma->vm_end > end) {
 			unmap_part(tlb, vma, vma->vm_start, end);
 			vma_shrink(vma, end, vma->vm_end);
+			return vma;
 		} else {
 			unmap_whole(tlb, vma);
 		}
 		vma = next;
 	}
+	return vma;
 }
 
-/* A hole inside the VMA, which keeps the part below it; `above` is the other one, prepared. */
-static void unmap_middle(struct mmu_gather *tlb, struct vm_area_struct *vma, uint64_t start,
-			 struct vm_area_struct *above)
+/* A hole inside the VMA: it keeps the part below, `above` is the other one, prepared. */
+static struct vm_area_struct *unmap_middle(struct mmu_gather *tlb, struct vm_area_struct *vma,
+					   uint64_t start, struct vm_area_struct *above)
 {
+	const struct vma_change change = vma_change_end(vma, start);
+
 	unmap_part(tlb, vma, start, above->vm_start);
-	vma_split_commit(vma, above);
-	vma_shrink(vma, vma->vm_start, start);
+	vma_split_commit(&change, (struct vm_area_struct *[2]){above, NULL});
+	return above;
 }
 
 static int prepare_middle(struct vm_area_struct *vma, uint64_t start, uint64_t end,
@@ -80,17 +85,19 @@ static int prepare_middle(struct vm_area_struct *vma, uint64_t start, uint64_t e
 		return error;
 	if (mm->map_count >= mm->quire->params.max_map_count)
 		return -ENOMEM;
-	return vma_split_prepare(vma, end, vma->vm_end, above);
+	return vma_split_prepare(vma, end, vma->vm_end, NULL, above);
 }
 
 /* Whether the VMAs at both ends of the range agree to be split there. */
 static int may_split_ends(struct vm_area_struct *first, uint64_t start, uint64_t end)
 {
-	struct vm_area_struct *last = find_vma_intersection(first->vm_mm, end - 1, end);
+	struct vm_area_struct *last = first;
 	int error = 0;
 
 	if (first->vm_start < start)
 		error = vma_may_split(first, start);
+	if (first->vm_end < end)
+		last = find_vma_intersection(first->vm_mm, end - 1, end);
 	if (!error && last && last->vm_end > end)
 		error = vma_may_split(last, end);
 	return error;
@@ -115,12 +122,9 @@ int do_munmap_locked(struct mm_struct *mm, uint64_t start, uint64_t end)
 	if (error)
 		return error;
 
+	prev = vma->vm_start < start ? vma : vma_prev(vma);
 	tlb_gather_mmu(&tlb, mm);
-	if (above)
-		unmap_middle(&tlb, vma, start, above);
-	else
-		unmap_vmas(&tlb, vma, start, end);
-	next = find_vma_prev(mm, start, &prev);
+	next = above ? unmap_middle(&tlb, vma, start, above) : unmap_vmas(&tlb, vma, start, end);
 	free_pgtables(&tlb, start, end, prev ? prev->vm_end : 0,
 		      next ? next->vm_start : mm->task_size);
 	tlb_finish_mmu(&tlb);

@@ -61,6 +61,10 @@ struct vma_change {
 	struct vm_area_struct *removed[2];
 };
 void vma_commit(const struct vma_change *change);
+/* The change that does nothing but move the end. */
+struct vma_change vma_change_end(struct vm_area_struct *vma, uint64_t end);
+/* Takes a reference on the new group and drops that on the old one; either may be NULL. */
+void vma_set_memcg(struct vm_area_struct *vma, struct mem_cgroup *memcg);
 
 /* Gives `target` the anon_vmas of `source` when it has none and source has: 0 or -ENOMEM. */
 QUIRE_MUST_CHECK int vma_dup_anon(struct vm_area_struct *target, struct vm_area_struct *source);
@@ -68,14 +72,16 @@ QUIRE_MUST_CHECK int vma_dup_anon(struct vm_area_struct *target, struct vm_area_
 /* The VMA's own word on a split: 0 or -errno. */
 QUIRE_MUST_CHECK int vma_may_split(struct vm_area_struct *vma, uint64_t address);
 /*
- * A part [start, end) of a VMA as one of its own: vma_split_prepare() makes it, in no structure but
- * its anon_vmas; vma_split_cancel() throws it away; vma_split_commit() cuts `vma`, whose last part
- * it is by then, off at its start and inserts it.
+ * A part [start, end) of a VMA as one of its own, perhaps with the flags and group of `becomes`
+ * (else NULL): vma_split_prepare() makes it, in no structure but its anon_vmas; vma_split_cancel()
+ * throws it away. vma_split_commit() carries out a change that cuts the VMA off where the parts
+ * begin (the lower one first, either may be NULL), and inserts them behind it.
  */
 QUIRE_MUST_CHECK int vma_split_prepare(struct vm_area_struct *vma, uint64_t start, uint64_t end,
+				       const struct vma_range *becomes,
 				       struct vm_area_struct **part);
 void vma_split_cancel(struct vm_area_struct *part);
-void vma_split_commit(struct vm_area_struct *vma, struct vm_area_struct *part);
+void vma_split_commit(const struct vma_change *change, struct vm_area_struct *const parts[2]);
 
 static inline struct anon_vma *vma_anon(const struct vm_area_struct *vma)
 {

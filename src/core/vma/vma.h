@@ -65,6 +65,10 @@ struct vma_range {
  */
 struct vm_area_struct *vma_merge_new_range(const struct vma_range *range);
 
+/* As vma_merge_new_range(), and otherwise inserts `vma`, which is complete and covers the range;
+ * one that was not needed is freed. Cannot fail. */
+void vma_merge_or_link(const struct vma_range *range, struct vm_area_struct *vma);
+
 /*
  * Gives [start, end), all inside `vma`, new flags: merges with neighbours, shifts a boundary, or
  * splits. The VMA that covers precisely the range's start in *result. 0, or -ENOMEM with the mm

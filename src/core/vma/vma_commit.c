@@ -20,7 +20,7 @@ int vma_dup_anon(struct vm_area_struct *target, struct vm_area_struct *source)
 	return anon_vma_clone(target, source);
 }
 
-static void set_memcg(struct vm_area_struct *vma, struct mem_cgroup *memcg)
+void vma_set_memcg(struct vm_area_struct *vma, struct mem_cgroup *memcg)
 {
 	if (vma->vm_memcg == memcg)
 		return;
@@ -52,6 +52,22 @@ static uint64_t sticky_flags(const struct vma_change *change)
 	return flags & VM_STICKY;
 }
 
+/* Only flags and group change: the VMA stays where it is in every tree. */
+static bool keeps_range(const struct vma_change *change)
+{
+	const struct vm_area_struct *vma = change->vma;
+
+	return change->start == vma->vm_start && change->end == vma->vm_end && !change->adjacent &&
+	       !change->removed[0];
+}
+
+static void commit_flags(const struct vma_change *change)
+{
+	vma_rmap_lock(change->vma);
+	change->vma->vm_flags = change->vm_flags;
+	vma_rmap_unlock(change->vma);
+}
+
 static void commit_ranges(const struct vma_change *change)
 {
 	struct vm_area_struct *vma = change->vma;
@@ -78,67 +94,77 @@ static void commit_ranges(const struct vma_change *change)
 	vma_rmap_unlock(vma);
 }
 
-void vma_commit(const struct vma_change *change)
+static void update_gaps(struct vm_area_struct *vma)
 {
-	struct vm_area_struct *vma = change->vma;
-	struct mm_struct *mm = vma->vm_mm;
-	struct vm_area_struct *next;
-
-	mmap_assert_write_locked(mm);
-	for (int i = 0; i < 2; i++)
-		if (change->removed[i])
-			vma_erase(mm, change->removed[i]);
-	commit_ranges(change);
-	set_memcg(vma, change->memcg);
-	vma_set_page_prot(vma);
+	struct vm_area_struct *next = vma_next(vma);
 
 	vma_gap_update(vma);
-	next = vma_next(vma);
 	if (next)
 		vma_gap_update(next);
 	else
-		mm->highest_vm_end = vma->vm_end;
-	for (int i = 0; i < 2; i++) {
-		struct vm_area_struct *removed = change->removed[i];
+		vma->vm_mm->highest_vm_end = vma->vm_end;
+}
 
-		if (!removed)
-			continue;
-		unlink_anon_vmas(removed);
-		vm_area_free(removed);
+static void free_removed(struct vm_area_struct *removed)
+{
+	unlink_anon_vmas(removed);
+	vm_area_free(removed);
+}
+
+void vma_commit(const struct vma_change *change)
+{
+	struct vm_area_struct *vma = change->vma;
+
+	mmap_assert_write_locked(vma->vm_mm);
+	if (keeps_range(change)) {
+		commit_flags(change);
+	} else {
+		for (int i = 0; i < 2; i++)
+			if (change->removed[i])
+				vma_erase(vma->vm_mm, change->removed[i]);
+		commit_ranges(change);
+		update_gaps(vma);
+		for (int i = 0; i < 2; i++)
+			if (change->removed[i])
+				free_removed(change->removed[i]);
 	}
+	vma_set_memcg(vma, change->memcg);
+	vma_set_page_prot(vma);
+}
+
+struct vma_change vma_change_end(struct vm_area_struct *vma, uint64_t end)
+{
+	return (struct vma_change){
+		.vma = vma,
+		.start = vma->vm_start,
+		.end = end,
+		.pgoff = vma->vm_pgoff,
+		.vm_flags = vma->vm_flags,
+		.memcg = vma->vm_memcg,
+	};
 }
 
 int vma_expand(struct vm_area_struct *vma, uint64_t start, uint64_t end,
 	       struct vm_area_struct *next)
 {
-	struct vma_change change = {
-		.vma = vma,
-		.start = start,
-		.end = end,
-		.pgoff = vma->vm_pgoff - ((vma->vm_start - start) >> PAGE_SHIFT),
-		.vm_flags = vma->vm_flags,
-		.memcg = vma->vm_memcg,
-		.removed = {next},
-	};
+	struct vma_change change = vma_change_end(vma, end);
 
 	QUIRE_ASSERT(1, start <= vma->vm_start && end >= vma->vm_end);
 	if (next && vma_dup_anon(vma, next))
 		return -ENOMEM;
+	change.start = start;
+	change.pgoff -= (vma->vm_start - start) >> PAGE_SHIFT;
+	change.removed[0] = next;
 	vma_commit(&change);
 	return 0;
 }
 
 void vma_shrink(struct vm_area_struct *vma, uint64_t start, uint64_t end)
 {
-	const struct vma_change change = {
-		.vma = vma,
-		.start = start,
-		.end = end,
-		.pgoff = vma->vm_pgoff + ((start - vma->vm_start) >> PAGE_SHIFT),
-		.vm_flags = vma->vm_flags,
-		.memcg = vma->vm_memcg,
-	};
+	struct vma_change change = vma_change_end(vma, end);
 
 	QUIRE_ASSERT(1, vma->vm_start <= start && start < end && end <= vma->vm_end);
+	change.start = start;
+	change.pgoff += (start - vma->vm_start) >> PAGE_SHIFT;
 	vma_commit(&change);
 }

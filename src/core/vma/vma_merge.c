@@ -55,22 +55,21 @@ static bool can_remove(const struct vm_area_struct *vma)
 	return !vma->vm_ops || !vma->vm_ops->close;
 }
 
+/* With the flags and group of the range, but not yet its addresses. */
 static struct vma_change change_of(struct vm_area_struct *vma, const struct vma_range *range)
 {
-	return (struct vma_change){
-		.vma = vma,
-		.start = vma->vm_start,
-		.end = vma->vm_end,
-		.pgoff = vma->vm_pgoff,
-		.vm_flags = range->vm_flags,
-		.memcg = range->memcg,
-	};
+	struct vma_change change = vma_change_end(vma, vma->vm_end);
+
+	change.vm_flags = range->vm_flags;
+	change.memcg = range->memcg;
+	return change;
 }
 
-struct vm_area_struct *vma_merge_new_range(const struct vma_range *range)
+/* `next` is the first VMA that ends behind the start of the range, or NULL. */
+static struct vm_area_struct *merge_new_range(const struct vma_range *range,
+					      struct vm_area_struct *prev,
+					      struct vm_area_struct *next)
 {
-	struct vm_area_struct *prev;
-	struct vm_area_struct *next = find_vma_prev(range->mm, range->start, &prev);
 	bool left = can_merge_prev(prev, range);
 	bool right = can_merge_next(next, range);
 	struct vma_change change;
@@ -95,6 +94,27 @@ struct vm_area_struct *vma_merge_new_range(const struct vma_range *range)
 		return NULL;
 	vma_commit(&change);
 	return change.vma;
+}
+
+struct vm_area_struct *vma_merge_new_range(const struct vma_range *range)
+{
+	struct vm_area_struct *prev;
+	struct vm_area_struct *next = find_vma_prev(range->mm, range->start, &prev);
+
+	return merge_new_range(range, prev, next);
+}
+
+void vma_merge_or_link(const struct vma_range *range, struct vm_area_struct *vma)
+{
+	struct vm_area_struct *prev;
+	struct vm_area_struct *next = find_vma_prev(range->mm, range->start, &prev);
+
+	if (merge_new_range(range, prev, next)) {
+		vm_area_free(vma);
+		return;
+	}
+	vma_insert_before(range->mm, vma, next);
+	vma_link_file(vma);
 }
 
 /* prev takes the range over from the start of `vma`, and with `right` all of next too. */
@@ -160,56 +180,50 @@ static struct vm_area_struct *merge_existing_range(struct vm_area_struct *vma,
 	return right ? merge_into_next(vma, range) : NULL;
 }
 
-/* Cuts the range out of `vma` as a VMA of its own. */
+/* Makes the range a VMA of its own, the part above it and the one below it being split off. */
 static int isolate_range(struct vm_area_struct *vma, const struct vma_range *range,
 			 struct vm_area_struct **result)
 {
 	bool below = range->start > vma->vm_start;
 	bool above = range->end < vma->vm_end;
-	struct vm_area_struct *middle = vma;
-	struct vm_area_struct *upper;
+	struct vm_area_struct *parts[2] = {NULL, NULL};
+	struct vma_change change;
 	int error;
 
 	if (vma->vm_mm->map_count + below + above > vma->vm_mm->quire->params.max_map_count)
 		return -ENOMEM;
 	if (above) {
-		error = vma_split_prepare(vma, range->end, vma->vm_end, &upper);
+		error = vma_split_prepare(vma, range->end, vma->vm_end, NULL, &parts[1]);
 		if (error)
 			return error;
 	}
 	if (below) {
-		error = vma_split_prepare(vma, range->start, range->end, &middle);
-		if (error) {
-			if (above)
-				vma_split_cancel(upper);
-			return error;
-		}
+		error = vma_split_prepare(vma, range->start, range->end, range, &parts[0]);
+		if (error)
+			goto cancel_above;
+		change = vma_change_end(vma, range->start);
+		*result = parts[0];
+	} else {
+		change = change_of(vma, range);
+		change.end = range->end;
+		*result = vma;
 	}
-	if (above)
-		vma_split_commit(vma, upper);
-	if (below)
-		vma_split_commit(vma, middle);
-	*result = middle;
+	vma_split_commit(&change, parts);
 	return 0;
+
+cancel_above:
+	if (above)
+		vma_split_cancel(parts[1]);
+	return error;
 }
 
 static int vma_modify(struct vm_area_struct *vma, const struct vma_range *range,
 		      struct vm_area_struct **result)
 {
-	struct vma_change change;
-	int error;
-
 	mmap_assert_write_locked(vma->vm_mm);
 	QUIRE_ASSERT(1, vma->vm_start <= range->start && range->end <= vma->vm_end);
 	*result = merge_existing_range(vma, range);
-	if (*result)
-		return 0;
-	error = isolate_range(vma, range, result);
-	if (error)
-		return error;
-	change = change_of(*result, range);
-	vma_commit(&change);
-	return 0;
+	return *result ? 0 : isolate_range(vma, range, result);
 }
 
 static struct vma_range range_within(struct vm_area_struct *vma, uint64_t start, uint64_t end)

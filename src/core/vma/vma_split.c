@@ -18,7 +18,7 @@ int vma_may_split(struct vm_area_struct *vma, uint64_t address)
 }
 
 int vma_split_prepare(struct vm_area_struct *vma, uint64_t start, uint64_t end,
-		      struct vm_area_struct **upper)
+		      const struct vma_range *becomes, struct vm_area_struct **part)
 {
 	struct vm_area_struct *copy;
 	int error = vma_may_split(vma, start);
@@ -31,42 +31,56 @@ int vma_split_prepare(struct vm_area_struct *vma, uint64_t start, uint64_t end,
 	copy->vm_start = start;
 	copy->vm_end = end;
 	copy->vm_pgoff = linear_page_index(vma, start);
+	if (becomes) {
+		copy->vm_flags = becomes->vm_flags;
+		vma_set_memcg(copy, becomes->memcg);
+		vma_set_page_prot(copy);
+	}
 	if (vma_anon(vma) && anon_vma_clone(copy, vma)) {
 		vm_area_free(copy);
 		return -ENOMEM;
 	}
-	*upper = copy;
+	*part = copy;
 	return 0;
 }
 
-void vma_split_cancel(struct vm_area_struct *upper)
+void vma_split_cancel(struct vm_area_struct *part)
 {
-	unlink_anon_vmas(upper);
-	vm_area_free(upper);
+	unlink_anon_vmas(part);
+	vm_area_free(part);
 }
 
-void vma_split_commit(struct vm_area_struct *vma, struct vm_area_struct *upper)
+void vma_split_commit(const struct vma_change *change, struct vm_area_struct *const parts[2])
 {
+	struct vm_area_struct *vma = change->vma;
 	struct vm_area_struct *next = vma_next(vma);
 
-	/* First the upper part joins the file's tree, so that no walk misses its pages. */
-	vma_link_file(upper);
-	vma_shrink(vma, vma->vm_start, upper->vm_start);
-	vma_insert_before(vma->vm_mm, upper, next);
-	if (upper->vm_ops && upper->vm_ops->open)
-		upper->vm_ops->open(upper);
+	/* First the parts join the file's tree, so that no walk misses their pages. */
+	for (int i = 0; i < 2; i++)
+		if (parts[i])
+			vma_link_file(parts[i]);
+	vma_commit(change);
+	for (int i = 0; i < 2; i++) {
+		if (!parts[i])
+			continue;
+		vma_insert_before(vma->vm_mm, parts[i], next);
+		if (parts[i]->vm_ops && parts[i]->vm_ops->open)
+			parts[i]->vm_ops->open(parts[i]);
+	}
 }
 
 int split_vma(struct vm_area_struct *vma, uint64_t address)
 {
-	struct vm_area_struct *upper;
+	struct vm_area_struct *parts[2] = {NULL, NULL};
+	struct vma_change change;
 	int error;
 
 	if (vma->vm_mm->map_count >= vma->vm_mm->quire->params.max_map_count)
 		return -ENOMEM;
-	error = vma_split_prepare(vma, address, vma->vm_end, &upper);
+	error = vma_split_prepare(vma, address, vma->vm_end, NULL, &parts[0]);
 	if (error)
 		return error;
-	vma_split_commit(vma, upper);
+	change = vma_change_end(vma, address);
+	vma_split_commit(&change, parts);
 	return 0;
 }

@@ -9,11 +9,17 @@
 
 #define to_vma(rb) rb_entry(rb, struct vm_area_struct, vm_rb)
 
-uint64_t vm_start_gap(const struct vm_area_struct *vma)
+/* For the gaps of every node on the way to the root. */
+static inline uint64_t start_gap(const struct vm_area_struct *vma)
 {
 	if (likely(!(vma->vm_flags & VM_GROWSDOWN)))
 		return vma->vm_start;
 	return vma->vm_start > STACK_GUARD_GAP ? vma->vm_start - STACK_GUARD_GAP : 0;
+}
+
+uint64_t vm_start_gap(const struct vm_area_struct *vma)
+{
+	return start_gap(vma);
 }
 
 struct vm_area_struct *vma_prev(struct vm_area_struct *vma)
@@ -39,7 +45,7 @@ static uint64_t vma_gap_below(const struct vm_area_struct *vma)
 {
 	const struct list_head *prev = vma->vm_list.prev;
 	uint64_t end = 0;
-	uint64_t start = vm_start_gap(vma);
+	uint64_t start = start_gap(vma);
 
 	if (prev != &vma->vm_mm->mmap)
 		end = list_entry(prev, const struct vm_area_struct, vm_list)->vm_end;
@@ -126,8 +132,9 @@ struct vm_area_struct *vma_lookup(struct mm_struct *mm, uint64_t address)
 }
 
 /*
- * Each step leaves gaps that are right for those nodes that are in the tree: the rotations of an
- * insertion or deletion rely on it.
+ * The rotations of an insertion or deletion rely on the gaps of all nodes that are in the tree. The
+ * one change that is not the VMA's own is the gap of the next one. Where that is the parent, the
+ * propagation that starts there sees it; otherwise it is brought up to date by itself.
  */
 void vma_insert_before(struct mm_struct *mm, struct vm_area_struct *vma,
 		       struct vm_area_struct *next)
@@ -137,8 +144,6 @@ void vma_insert_before(struct mm_struct *mm, struct vm_area_struct *vma,
 
 	mmap_assert_write_locked(mm);
 	list_add_tail(&vma->vm_list, next ? &next->vm_list : &mm->mmap);
-	if (next)
-		vma_gap_update(next);
 	/* The neighbours in order say where the empty place is. */
 	if (next && !next->vm_rb.rb_left) {
 		parent = &next->vm_rb;
@@ -147,6 +152,8 @@ void vma_insert_before(struct mm_struct *mm, struct vm_area_struct *vma,
 		parent = &vma_prev(vma)->vm_rb;
 		link = &parent->rb_right;
 	}
+	if (next && parent != &next->vm_rb)
+		vma_gap_update(next);
 	rb_link_node(&vma->vm_rb, parent, link);
 	vma->rb_subtree_gap = vma_gap_below(vma);
 	rb_insert_augmented(&vma->vm_rb, &mm->mm_rb, &vma_gap_callbacks);
@@ -159,16 +166,21 @@ void vma_insert_before(struct mm_struct *mm, struct vm_area_struct *vma,
 void vma_erase(struct mm_struct *mm, struct vm_area_struct *vma)
 {
 	struct vm_area_struct *next = vma_next(vma);
+	bool next_is_parent = next && rb_parent(&vma->vm_rb) == &next->vm_rb;
 
 	mmap_assert_write_locked(mm);
 	vma_index_erase(mm, vma->vm_end);
-	rb_erase_augmented(&vma->vm_rb, &mm->mm_rb, &vma_gap_callbacks);
-	RB_CLEAR_NODE(&vma->vm_rb);
 	if (!next)
 		mm->highest_vm_end = vma_prev(vma) ? vma_prev(vma)->vm_end : 0;
-	list_del(&vma->vm_list);
-	if (next)
-		vma_gap_update(next);
+	if (next_is_parent)
+		list_del(&vma->vm_list);
+	rb_erase_augmented(&vma->vm_rb, &mm->mm_rb, &vma_gap_callbacks);
+	RB_CLEAR_NODE(&vma->vm_rb);
+	if (!next_is_parent) {
+		list_del(&vma->vm_list);
+		if (next)
+			vma_gap_update(next);
+	}
 	mm->map_count--;
 }
 
