@@ -74,12 +74,12 @@ static bool add_strings(char *const *strings, uint64_t *count, uint64_t *bytes, 
 	return true;
 }
 
-static char *copy_strings(char *to, char *const *strings, uint64_t count)
+static char *copy_strings(char *to, char *const *strings)
 {
-	for (uint64_t i = 0; i < count; i++) {
-		const size_t length = strlen(strings[i]) + 1;
+	for (; strings && *strings; strings++) {
+		const size_t length = strlen(*strings) + 1;
 
-		memcpy(to, strings[i], length);
+		memcpy(to, *strings, length);
 		to += length;
 	}
 	return to;
@@ -119,8 +119,8 @@ int exec_stack_prepare(struct exec_stack *stack, const struct quire_exec *exec,
 	if (!stack->image)
 		return -ENOMEM;
 	to = stack->image + stack->bytes - strings_bytes(stack);
-	to = copy_strings(to, argv, stack->argc);
-	to = copy_strings(to, exec->envp, stack->envc);
+	to = copy_strings(to, argv);
+	to = copy_strings(to, exec->envp);
 	memcpy(to, exec->path, stack->path_bytes);
 	return 0;
 }
