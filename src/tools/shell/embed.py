@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes an assembler file that holds a whole file as bytes between the symbols NAME and NAME_end.
+"""Writes an assembler file that holds a whole file as bytes at NAME, and their number, 64 bits, at NAME_size.
 
 usage: embed.py INPUT OUTPUT NAME
 """
@@ -15,10 +15,11 @@ with open(output, "w", encoding="utf-8") as out:
 /* {os.path.basename(source)} as bytes; made by embed.py. */
 \t.section .rodata
 \t.balign 16
-\t.globl {name}, {name}_end
+\t.globl {name}, {name}_size
+{name}_size:
+\t.quad {os.path.getsize(source)}
 {name}:
 \t.incbin "{os.path.abspath(source)}"
-{name}_end:
 \t.section .note.GNU-stack, "", @progbits
 """
     )

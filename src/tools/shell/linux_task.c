@@ -29,7 +29,7 @@
 #define MEMLOCK_LIMIT ((rlim_t)8 << 20)
 
 extern const unsigned char linux_process_image[];
-extern const unsigned char linux_process_image_end[];
+extern const uint64_t linux_process_image_size;
 
 static int complain(const char *what, int error)
 {
@@ -40,7 +40,7 @@ static int complain(const char *what, int error)
 /* A descriptor of the program, to be executed, or -errno. */
 static int program_open(void)
 {
-	size_t left = (size_t)(linux_process_image_end - linux_process_image);
+	size_t left = linux_process_image_size;
 	const unsigned char *at = linux_process_image;
 	int fd = memfd_create("quire-linux-process", MFD_CLOEXEC);
 
