@@ -4,7 +4,7 @@
 
 Dependencies point down: tools, then machine and store (beside each other), then core, then base. base, core and the
 public headers make no system call, so they include nothing of an operating system, only the C headers listed below.
-Unit tests (*_test.c and *_test.h) may include anything. Each violation is printed as FILE:LINE: RULE.
+Unit tests (*_test.c and *_test.h) and what they share (test_*, *_test_support) may include anything. Each violation is printed as FILE:LINE: RULE.
 """
 
 import pathlib
@@ -47,7 +47,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
 def is_test(path):
-    return path.stem.endswith("_test")
+    return path.stem.endswith(("_test", "_test_support")) or path.stem.startswith("test_")
 
 
 def quoted_rule(layer, name):

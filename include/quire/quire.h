@@ -195,8 +195,8 @@ int quire_fork(quire_mm *mm, const char *name, quire_mm **child);
  * running anything: PT_LOAD segments, bss, heap, stack with argc, argv, envp and auxv. `open` (with
  * `context`) opens PT_INTERP's path, returning a file or NULL with errno. *entry and *stack_pointer
  * are where it would start. errno ENOEXEC (not an x86-64 ELF file, or broken), ELIBBAD (the
- * interpreter is none), E2BIG, ENOMEM, EIO, and those of `open`. On an error after the old space was
- * given up, the mm is empty.
+ * interpreter is none), E2BIG, ENOMEM, EIO, and those of `open`. On an error after the old space
+ * was given up, the mm is empty.
  */
 struct quire_exec {
 	quire_file *file;

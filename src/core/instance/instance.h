@@ -58,7 +58,7 @@ struct quire {
 	_Atomic uint64_t next_id;      /* A: ids of mms and groups */
 
 	struct mutex lock;
-	struct list_head mms;    /* I */
+	struct list_head mms; /* I */
 	struct spinlock inodes_lock;
 	struct list_head inodes; /* inodes_lock */
 
