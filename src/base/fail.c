@@ -40,6 +40,11 @@ bool quire_fail_disarm(void)
 	return atomic_load(&delivered);
 }
 
+uint64_t quire_fail_calls(enum fail_site site)
+{
+	return atomic_load(&states[site].calls);
+}
+
 bool quire_fail_slow(enum fail_site site)
 {
 	struct fail_state *state = &states[site];

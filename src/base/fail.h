@@ -26,6 +26,9 @@ void quire_fail_arm(enum fail_site site, uint64_t nth, bool from_then_on);
 /* Disarms all sites; says whether any injected failure was delivered since the last arming. */
 bool quire_fail_disarm(void);
 
+/* Calls at the site since it was armed, to know what a sweep has to cover. */
+uint64_t quire_fail_calls(enum fail_site site);
+
 extern _Atomic uint32_t quire_fail_armed;
 bool quire_fail_slow(enum fail_site site);
 

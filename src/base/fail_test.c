@@ -90,6 +90,7 @@ static void test_one_failure_among_threads(void **state)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(failures, 1);
 	assert_true(quire_fail_disarm());
+	assert_int_equal(quire_fail_calls(FAIL_STORE), 4 * CALLS_PER_THREAD);
 }
 
 int main(void)

@@ -119,17 +119,23 @@ static struct vm_area_struct *find_vma_or_grow(struct mm_struct *mm, uint64_t ad
 	return vma->vm_flags & VM_GROWSDOWN ? grow_stack(mm, address) : NULL;
 }
 
+/* When memory ran out, *memcg is the group that was to be charged, with a reference. */
 static uint32_t fault_locked(struct mm_struct *mm, uint64_t address, uint32_t flags,
 			     struct mem_cgroup **memcg)
 {
 	struct vm_area_struct *vma = find_vma_or_grow(mm, address);
+	uint32_t result;
 
 	if (!vma)
 		return VM_FAULT_MAPERR;
 	if (!access_allowed(vma, flags))
 		return VM_FAULT_ACCERR;
-	*memcg = vma_memcg(vma);
-	return handle_mm_fault(vma, address, flags);
+	result = handle_mm_fault(vma, address, flags);
+	if (unlikely(result & VM_FAULT_OOM)) {
+		*memcg = vma_memcg(vma);
+		memcg_get(*memcg);
+	}
+	return result;
 }
 
 uint32_t handle_user_fault(struct mm_struct *mm, uint64_t address, uint32_t flags)
@@ -142,10 +148,12 @@ uint32_t handle_user_fault(struct mm_struct *mm, uint64_t address, uint32_t flag
 	result = fault_locked(mm, address, flags, &memcg);
 	mmap_read_unlock(mm);
 
-	/* The group outlives the lock: it is the mm's own, or held by a VMA that only this mm's
-	 * exit frees. */
-	if (unlikely(result & VM_FAULT_OOM))
-		out_of_memory(mm->quire, mm->memcg);
+	if (unlikely(memcg)) {
+		/* A call gets -ENOMEM; a program that cannot go on needs a verdict. */
+		if (!(flags & FAULT_REMOTE))
+			out_of_memory(mm->quire, memcg);
+		memcg_put(memcg);
+	}
 	if (unlikely(events->fault))
 		events->fault(events->context, mm, address, flags, result & VM_FAULT_ERROR);
 	return result;

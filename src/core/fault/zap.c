@@ -10,6 +10,8 @@
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
 
+#include <string.h>
+
 /* One table's worth of work; rss changes are collected so that the counters are touched once. */
 struct zap_state {
 	struct mmu_gather *tlb;
@@ -17,16 +19,45 @@ struct zap_state {
 	const struct zap_details *details;
 	int64_t rss[MM_RSS_ITEMS];
 	bool gather_full;
+	uint32_t nr_dirty;
+	struct page *dirty[MMU_GATHER_BATCH]; /* file pages, in the gather too */
 };
 
-/* The bits that the CPU set in the entry move to the page while the entry's lock still keeps it
- * stable. */
-static void harvest_file_pte(const struct zap_state *zap, struct page *page, pteval_t pte)
+/*
+ * A page of a file that CPUs may still be writing through their translations. Were it marked dirty
+ * at once, writeback could clean and write it before their last stores. So it is marked, and stops
+ * being mapped, after the flush: settle_dirty_pages().
+ */
+static bool may_still_be_written(const struct page *page, pteval_t pte)
 {
-	if (pte & PTE_DIRTY)
-		set_page_dirty(page);
+	return (pte & PTE_DIRTY) && !page_test(page, PG_swapbacked);
+}
+
+/* Before the entries' lock is dropped, which keeps the pages in their file. */
+static void settle_dirty_pages(struct zap_state *zap)
+{
+	if (!zap->nr_dirty)
+		return;
+	flush_tlb_range(zap->vma->vm_mm, zap->tlb->start, zap->tlb->end);
+	for (uint32_t i = 0; i < zap->nr_dirty; i++) {
+		set_page_dirty(zap->dirty[i]);
+		page_remove_rmap(zap->dirty[i]);
+	}
+	zap->nr_dirty = 0;
+}
+
+static void zap_file_page(struct zap_state *zap, struct page *page, pteval_t pte)
+{
 	if ((pte & PTE_ACCESSED) && !(zap->vma->vm_flags & (VM_RAND_READ | VM_SEQ_READ)))
 		mark_page_accessed(page);
+	zap->rss[page_test(page, PG_swapbacked) ? MM_SHMEMPAGES : MM_FILEPAGES]--;
+	if (may_still_be_written(page, pte)) {
+		zap->dirty[zap->nr_dirty++] = page;
+		return;
+	}
+	if (pte & PTE_DIRTY)
+		set_page_dirty(page);
+	page_remove_rmap(page);
 }
 
 static void zap_present_pte(struct zap_state *zap, pte_t *entry, uint64_t address, pteval_t pte)
@@ -44,11 +75,10 @@ static void zap_present_pte(struct zap_state *zap, pte_t *entry, uint64_t addres
 		return;
 	if (page_anon(page)) {
 		zap->rss[MM_ANONPAGES]--;
+		page_remove_rmap(page);
 	} else {
-		harvest_file_pte(zap, page, pte);
-		zap->rss[page_test(page, PG_swapbacked) ? MM_SHMEMPAGES : MM_FILEPAGES]--;
+		zap_file_page(zap, page, pte);
 	}
-	page_remove_rmap(page);
 	zap->gather_full = tlb_remove_page(zap->tlb, page);
 }
 
@@ -84,18 +114,32 @@ static uint64_t zap_pte_range(struct zap_state *zap, pte_t *entry, uint64_t addr
 		else
 			zap_nonpresent_pte(zap, entry, pte);
 	}
+	settle_dirty_pages(zap);
 	spin_unlock(ptl);
 	return address;
+}
+
+/* Field by field: the list of pages needs no clearing. */
+static void zap_init(struct zap_state *zap, struct mmu_gather *tlb, struct vm_area_struct *vma,
+		     const struct zap_details *details)
+{
+	zap->tlb = tlb;
+	zap->vma = vma;
+	zap->details = details;
+	memset(zap->rss, 0, sizeof(zap->rss));
+	zap->gather_full = false;
+	zap->nr_dirty = 0;
 }
 
 void zap_page_range(struct mmu_gather *tlb, struct vm_area_struct *vma, uint64_t start,
 		    uint64_t end, const struct zap_details *details)
 {
 	struct mm_struct *mm = vma->vm_mm;
-	struct zap_state zap = {.tlb = tlb, .vma = vma, .details = details};
+	struct zap_state zap;
 	uint64_t address = start;
 	pte_t *entry;
 
+	zap_init(&zap, tlb, vma, details);
 	while ((address = pte_find_next(mm, address, end, &entry)) < end) {
 		uint64_t table_end = (address & ~(PMD_SIZE - 1)) + PMD_SIZE;
 

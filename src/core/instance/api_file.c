@@ -2,6 +2,7 @@
 /*
  * The public file calls (include/quire/quire.h).
  */
+#include "base/alloc.h"
 #include "core/file/filemap.h"
 #include "core/instance/api.h"
 #include "core/instance/instance.h"
@@ -22,16 +23,26 @@ static int open_inode(struct inode *inode, uint32_t mode, quire_file **file)
 int quire_open(struct quire *quire, const char *name, uint64_t device, uint64_t inode_number,
 	       struct quire_store *store, int mode, quire_file **file)
 {
+	struct file *opened;
 	struct inode *inode;
 	int error;
 
 	if (!mode || (mode & ~(QUIRE_O_READ | QUIRE_O_WRITE)) ||
 	    ((mode & QUIRE_O_WRITE) && !store->writable))
 		return api_status(-EINVAL);
+	/* Before the store is taken over: from then on nothing may fail. */
+	opened = file_prepare();
+	if (!opened)
+		return api_status(-ENOMEM);
 	error = inode_get(quire, device, inode_number, name, store, &inode);
-	if (error)
+	if (error) {
+		quire_free(opened);
 		return api_status(error);
-	return api_status(open_inode(inode, (uint32_t)mode, file));
+	}
+	file_bind(opened, inode, (uint32_t)mode);
+	iput(inode);
+	*file = opened;
+	return api_status(0);
 }
 
 static int open_shmem(struct quire *quire, const char *name, uint64_t bytes, bool noreserve,

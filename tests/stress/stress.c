@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The stress test: threads of two address spaces do everything at once, under memory pressure, for
+ * a bounded number of operations chosen by a seed. Each thread checks what is its own all the time;
+ * at the end everything is checked, and nothing may be left.
+ *
+ *   stress [--threads=N] [--operations=N] [--seed=N]
+ */
+#include "stress.h"
+
+#include "base/alloc.h"
+#include "store/memory_store.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <getopt.h>
+#include <pthread.h>
+
+#define MEMORY ((uint64_t)2 << 20)
+#define SWAP_PAGES 4096
+
+void stress_die(const struct worker *worker, const char *format, ...)
+{
+	const int error = errno;
+	va_list arguments;
+
+	fprintf(stderr, "stress, worker %u, operation %llu: ", worker->number,
+		(unsigned long long)worker->operation);
+	va_start(arguments, format);
+	vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	fprintf(stderr, " (errno: %s)\n", strerror(error));
+	abort();
+}
+
+static void expect(bool condition, const char *what)
+{
+	if (condition)
+		return;
+	fprintf(stderr, "stress: not so: %s (errno: %s)\n", what, strerror(errno));
+	abort();
+}
+#define EXPECT(expression) expect((expression), #expression)
+
+static uint64_t map_shared(struct stress *stress, quire_file *file, uint64_t pages)
+{
+	uint64_t address =
+		quire_mmap(stress->mms[0], 0, pages * PAGE_SIZE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+			   QUIRE_MAP_SHARED | (file ? 0 : QUIRE_MAP_ANONYMOUS), file, 0);
+
+	EXPECT(address != QUIRE_MAP_FAILED);
+	return address;
+}
+
+static quire_file *open_file(struct stress *stress, uint64_t inode, uint64_t pages)
+{
+	struct quire_store *store;
+	quire_file *file;
+
+	EXPECT(!quire_memory_store_create(pages * PAGE_SIZE, &store));
+	EXPECT(!quire_open(stress->quire, "file", 1, inode, store, QUIRE_O_READ | QUIRE_O_WRITE,
+			   &file));
+	return file;
+}
+
+static void oom(void *context, const char *mm, uint64_t resident, const char *group, uint64_t limit)
+{
+	(void)context;
+	fprintf(stderr,
+		"stress: out of memory: %s with %llu pages, group %s with a limit of %llu\n", mm,
+		(unsigned long long)resident, group, (unsigned long long)limit);
+}
+
+static void begin(struct stress *stress)
+{
+	const struct quire_params params = {
+		.size = sizeof(params),
+		.memory = MEMORY,
+		.policy = stress->seed % 2 ? "sieve" : "two-list",
+		.events.oom = oom,
+	};
+	struct quire_store *swap;
+
+	EXPECT(!soft_machine_create(NULL, &stress->machine));
+	EXPECT(!quire_create(stress->machine, &params, &stress->quire));
+	EXPECT(!quire_memory_store_create(SWAP_PAGES * PAGE_SIZE, &swap));
+	EXPECT(!quire_swapon(stress->quire, swap, SWAP_PAGES * PAGE_SIZE));
+	stress->file = open_file(stress, 1, STRESS_FILE_PAGES);
+	stress->cut = open_file(stress, 2, STRESS_CUT_PAGES);
+	EXPECT(!quire_memfd_create(stress->quire, "memory", &stress->memory));
+	EXPECT(!quire_mm_create(stress->quire, "first", NULL, &stress->mms[0]));
+	stress->counters = map_shared(stress, NULL, 1);
+	stress->file_map = map_shared(stress, stress->file, STRESS_FILE_PAGES);
+	stress->cut_map = map_shared(stress, stress->cut, STRESS_CUT_PAGES);
+	stress->memory_map = map_shared(stress, stress->memory, STRESS_CUT_PAGES);
+	EXPECT(!quire_fork(stress->mms[0], "second", &stress->mms[1]));
+}
+
+static void check(struct stress *stress)
+{
+	char message[256];
+
+	if (!quire_check(stress->quire, message, sizeof(message)))
+		return;
+	fprintf(stderr, "stress: quire_check: %s\n", message);
+	abort();
+}
+
+static uint64_t sum_counters(struct stress *stress)
+{
+	uint64_t counters[STRESS_COUNTERS];
+	uint64_t sum = 0;
+
+	EXPECT(quire_read_memory(stress->mms[1], stress->counters, counters, sizeof(counters)) ==
+	       sizeof(counters));
+	for (uint32_t i = 0; i < STRESS_COUNTERS; i++)
+		sum += counters[i];
+	return sum;
+}
+
+static void end(struct stress *stress)
+{
+	struct quire_stat stat = {.size = sizeof(stat)};
+
+	check(stress);
+	EXPECT(!quire_get_stat(stress->quire, &stat));
+	printf("%llu faults, %llu copies, %llu swapped out, %llu in, %llu reclaimed, %llu "
+	       "written\n",
+	       (unsigned long long)stat.faults, (unsigned long long)stat.cow_copies,
+	       (unsigned long long)stat.swap_out, (unsigned long long)stat.swap_in,
+	       (unsigned long long)stat.reclaimed, (unsigned long long)stat.file_written);
+	/* Otherwise this was no stress. */
+	EXPECT(stat.faults && stat.cow_copies && stat.swap_out && stat.swap_in && stat.reclaimed &&
+	       stat.file_written);
+	for (int i = 0; i < 2; i++)
+		quire_mm_exit(stress->mms[i]);
+	EXPECT(!quire_writeback(stress->quire));
+	quire_close(stress->file);
+	quire_close(stress->cut);
+	quire_close(stress->memory);
+	check(stress);
+	EXPECT(!quire_get_stat(stress->quire, &stat));
+	EXPECT(!stat.dirty && !stat.writeback && !stat.page_tables && !stat.committed);
+	EXPECT(stat.swap_free == stat.swap_slots);
+	EXPECT(stat.frames_free + stat.cached + 1 == stat.frames); /* the zero page */
+	EXPECT(!quire_destroy(stress->quire));
+	soft_machine_destroy(stress->machine);
+}
+
+static void *run_worker(void *worker)
+{
+	worker_run(worker);
+	return NULL;
+}
+
+static void run_workers(struct stress *stress)
+{
+	static struct worker workers[STRESS_THREADS_MAX];
+	pthread_t threads[STRESS_THREADS_MAX];
+	uint64_t increments = 0;
+
+	for (uint32_t i = 0; i < stress->threads; i++) {
+		workers[i] =
+			(struct worker){.stress = stress, .number = i, .mm = stress->mms[i % 2]};
+		prng_seed(&workers[i].prng, stress->seed * STRESS_THREADS_MAX + i);
+		EXPECT(!pthread_create(&threads[i], NULL, run_worker, &workers[i]));
+	}
+	for (uint32_t i = 0; i < stress->threads; i++) {
+		EXPECT(!pthread_join(threads[i], NULL));
+		increments += workers[i].increments;
+	}
+	EXPECT(sum_counters(stress) == increments);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{"threads", required_argument, NULL, 't'},
+		{"operations", required_argument, NULL, 'o'},
+		{"seed", required_argument, NULL, 's'},
+		{0},
+	};
+	struct stress stress = {.threads = 4, .operations = 20000, .seed = 1};
+	const uint64_t allocations = quire_alloc_live();
+
+	for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+		if (option == 't')
+			stress.threads = (uint32_t)strtoul(optarg, NULL, 0);
+		else if (option == 'o')
+			stress.operations = strtoull(optarg, NULL, 0);
+		else if (option == 's')
+			stress.seed = strtoull(optarg, NULL, 0);
+		else
+			return 2;
+	}
+	if (!stress.threads || stress.threads > STRESS_THREADS_MAX)
+		return 2;
+	begin(&stress);
+	run_workers(&stress);
+	end(&stress);
+	EXPECT(quire_alloc_live() == allocations);
+	return 0;
+}
