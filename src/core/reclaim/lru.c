@@ -170,21 +170,30 @@ static const struct reclaim_policy_ops *lruvec_policy(const struct lruvec *lruve
 	return lruvec->memcg->policy;
 }
 
-static void lru_add_one(struct page *page)
+/* Under the lru_lock. */
+static void lru_add_one(struct lruvec *lruvec, struct page *page)
 {
-	struct lruvec *lruvec = page_lruvec_lock_online(page);
-
 	if (!page_test_and_set(page, PG_lru) && !add_unevictable(lruvec, page))
 		lruvec_policy(lruvec)->add(lruvec, page, page_test(page, PG_workingset));
-	lruvec_unlock(lruvec);
 }
 
+/* Neighbours in a batch mostly belong to one group, whose lock is kept. */
 static void drain_pages(struct quire *quire, struct page **pages, uint32_t count)
 {
+	struct lruvec *lruvec = NULL;
+
 	for (uint32_t i = 0; i < count; i++) {
-		lru_add_one(pages[i]);
-		put_page(quire, pages[i]);
+		if (!lruvec || page_memcg(pages[i]) != lruvec->memcg) {
+			if (lruvec)
+				lruvec_unlock(lruvec);
+			lruvec = page_lruvec_lock_online(pages[i]);
+		}
+		lru_add_one(lruvec, pages[i]);
 	}
+	if (lruvec)
+		lruvec_unlock(lruvec);
+	for (uint32_t i = 0; i < count; i++)
+		put_page(quire, pages[i]);
 }
 
 static void drain_batch(struct quire *quire, struct lru_batch *batch)
@@ -273,8 +282,7 @@ void deactivate_page(struct quire *quire, struct page *page)
 {
 	struct lruvec *lruvec;
 
-	if (!page_test(page, PG_lru))
-		lru_add_drain_all(quire);
+	(void)quire;
 	lruvec = page_lruvec_lock(page);
 	if (page_test(page, PG_lru) && !page_test(page, PG_unevictable))
 		lruvec_policy(lruvec)->deactivate(lruvec, page);
@@ -285,8 +293,7 @@ void mark_page_lazyfree(struct quire *quire, struct page *page)
 {
 	struct lruvec *lruvec;
 
-	if (!page_test(page, PG_lru))
-		lru_add_drain_all(quire);
+	(void)quire;
 	lruvec = page_lruvec_lock(page);
 	page_clear(page, PG_referenced);
 	if (page_test(page, PG_lru) && !page_test(page, PG_unevictable)) {

@@ -16,7 +16,7 @@
 
 #define CHARGE_RECLAIM 32
 /* Reclaim that freed nothing, before a charge is refused: others may hold pages for a moment. */
-#define CHARGE_RETRIES 8
+#define CHARGE_RETRIES 4
 /* The owner is told when less than this part of a budget is left. */
 #define PRESSURE_FRACTION 16
 

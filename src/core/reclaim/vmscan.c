@@ -93,6 +93,15 @@ static bool reclaimed_enough(const struct scan_control *control)
 	return control->nr_reclaimed >= control->nr_to_reclaim;
 }
 
+/* No more at a time than are still wanted. */
+static uint32_t scan_batch(uint64_t count, const struct scan_control *control)
+{
+	if (reclaimed_enough(control))
+		return 0;
+	return (uint32_t)min_u64(min_u64(count, SCAN_BATCH),
+				 control->nr_to_reclaim - control->nr_reclaimed);
+}
+
 static void shrink_lruvec(struct lruvec *lruvec, struct scan_control *control)
 {
 	uint64_t count[LRU_TYPES];
@@ -100,7 +109,7 @@ static void shrink_lruvec(struct lruvec *lruvec, struct scan_control *control)
 	get_scan_count(lruvec, control, count);
 	while ((count[LRU_ANON] || count[LRU_FILE]) && !reclaimed_enough(control)) {
 		for (int type = LRU_TYPES - 1; type >= 0; type--) {
-			uint32_t nr = (uint32_t)min_u64(count[type], SCAN_BATCH);
+			const uint32_t nr = scan_batch(count[type], control);
 
 			if (!nr)
 				continue;
@@ -191,6 +200,8 @@ static uint64_t reclaim(struct scan_control *control)
 {
 	struct quire *quire = control->quire;
 
+	if (!control->nr_to_reclaim)
+		return 0;
 	lru_add_drain_all(quire);
 	control->may_swap = swap_usable(quire);
 	control->avoid_anon = !quire->params.swappiness && tree_file_pages(control->target);

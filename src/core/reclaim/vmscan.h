@@ -66,6 +66,7 @@ void lru_add_drain_all(struct quire *quire); /* all batches */
 void lru_del_page(struct page *page);
 /* Used through a file call. */
 void mark_page_accessed(struct page *page);
+/* The next one to go; nothing happens to a page that is on no list (in a batch, say). */
 void deactivate_page(struct quire *quire, struct page *page);
 /* MADV_FREE: a clean anonymous page may be dropped, and goes to the lists of file pages, which are
  * looked at without swap too. Under the lock of the only entry that maps it. */
@@ -76,8 +77,8 @@ void munlock_page(struct quire *quire, struct page *page);
 void mlock_page(struct quire *quire, struct page *page);
 
 /*
- * Reclaims at least `pages` pages charged to the group or below. Returns how many were freed;
- * fewer: no more can be. The caller holds no lock inside LOCK_PAGE.
+ * Reclaims `pages` pages charged to the group or below. Returns how many were freed; fewer: no more
+ * can be. The caller holds no lock inside LOCK_PAGE.
  */
 uint64_t try_to_free_pages(struct mem_cgroup *memcg, uint64_t pages);
 /* The same for readahead (GFP_QUIET_RETRY): one pass that waits for nothing and spares what is in

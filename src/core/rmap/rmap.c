@@ -38,8 +38,11 @@ void page_add_new_anon_rmap(struct page *page, struct vm_area_struct *vma, uint6
 	QUIRE_ASSERT(1, anon_vma && !page_mapped(page));
 	set_anon_rmap(page, anon_vma, linear_page_index(vma, address));
 	atomic_store_explicit(&page->mapcount, 1, memory_order_release);
-	atomic_fetch_or_explicit(&page->flags, 1u << PG_swapbacked | 1u << PG_anon_exclusive,
-				 memory_order_acq_rel);
+	/* Nobody else knows the page yet, so its flags need no atomic change. */
+	atomic_store_explicit(&page->flags,
+			      atomic_load_explicit(&page->flags, memory_order_relaxed) |
+				      1u << PG_swapbacked | 1u << PG_anon_exclusive,
+			      memory_order_release);
 }
 
 void page_add_anon_rmap(struct page *page, struct vm_area_struct *vma, uint64_t address,
