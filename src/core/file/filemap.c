@@ -9,7 +9,6 @@
 #include "core/file/filemap.h"
 
 #include "core/file/internal.h"
-#include "core/file/writeback.h"
 #include "core/instance/instance.h"
 #include "core/reclaim/vmscan.h"
 #include "core/reclaim/workingset.h"
@@ -268,10 +267,8 @@ bool clear_page_dirty_for_io(struct page *page)
 	return was_dirty;
 }
 
-void set_page_writeback(struct page *page)
+void set_page_writeback(struct address_space *mapping, struct page *page)
 {
-	struct address_space *mapping = page_mapping(page);
-
 	QUIRE_ASSERT(1, page_locked(page) && !page_test(page, PG_writeback));
 	spin_lock(&mapping->i_pages_lock);
 	page_set(page, PG_writeback);

@@ -32,6 +32,9 @@ static inline struct quire_store *inode_store(const struct inode *inode)
 
 /* Under X: sets PG_dirty with its mark and counts. True when the page was clean. */
 bool mapping_mark_dirty(struct address_space *mapping, struct page *page);
+/* The page is locked, cleaned for I/O and not under writeback: it is from now on, until a request
+ * with it is done. */
+void set_page_writeback(struct address_space *mapping, struct page *page);
 /* A request of writeback, or a sync, failed. */
 void mapping_note_error(struct address_space *mapping, int error);
 /* filemap_add_page() with the choice of how hard the charge tries. */

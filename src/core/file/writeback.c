@@ -52,8 +52,11 @@ static void tag_pages_for_writeback(struct address_space *mapping, pgoff_t first
 	spin_unlock(&mapping->i_pages_lock);
 }
 
-static void clear_towrite(struct address_space *mapping, struct page *page)
+/* The locked page is in some file's cache. */
+static void clear_towrite(struct page *page)
 {
+	struct address_space *mapping = page_mapping(page);
+
 	spin_lock(&mapping->i_pages_lock);
 	xa_clear_mark(&mapping->i_pages, page->index, XA_MARK_TOWRITE);
 	spin_unlock(&mapping->i_pages_lock);
@@ -78,29 +81,46 @@ static bool page_wanted(struct write_pass *pass, struct page *page)
 		page_io_batch_submit(&pass->batch);
 		wait_on_page_writeback(page);
 	}
-	return bytes_in_file(pass->mapping, page);
+	return true;
+}
+
+/*
+ * The locked page is cleaned and under writeback from here on: bytes to write, or 0 when it was
+ * clean or lies beyond the end. What was stored behind the end through a mapping, which is
+ * write-protected now, is wiped.
+ *
+ * The file may grow until the mappings are write-protected; when it is being cut, who cuts it waits
+ * for this write before the store becomes shorter. So the greater size is the right one.
+ */
+static uint64_t start_page_writeback(struct address_space *mapping, struct page *page)
+{
+	const struct zone *zone = &mapping->host->quire->zone;
+	uint64_t bytes = bytes_in_file(mapping, page);
+
+	if (!bytes || !clear_page_dirty_for_io(page))
+		return 0;
+	bytes = max_u64(bytes, bytes_in_file(mapping, page));
+	if (bytes < PAGE_SIZE)
+		memset((char *)page_address(zone, page) + bytes, 0, PAGE_SIZE - bytes);
+	set_page_writeback(mapping, page);
+	return bytes;
 }
 
 static void write_page(struct write_pass *pass, struct page *page)
 {
-	uint64_t bytes;
+	struct address_space *mapping = pass->mapping;
+	uint64_t bytes = 0;
 
 	lock_for_pass(pass, page);
-	if (!page_wanted(pass, page) || !clear_page_dirty_for_io(page)) {
-		if (page_mapping(page) == pass->mapping)
-			clear_towrite(pass->mapping, page);
-		unlock_page(page);
-		return;
-	}
-	bytes = bytes_in_file(pass->mapping, page);
-	/* What was stored behind the end through a mapping, which is write-protected now. */
-	if (bytes < PAGE_SIZE)
-		memset((char *)page_address(&pass->mapping->host->quire->zone, page) + bytes, 0,
-		       PAGE_SIZE - bytes);
-	set_page_writeback(page);
+	if (page_wanted(pass, page))
+		bytes = start_page_writeback(mapping, page);
+	if (!bytes && page_mapping(page))
+		clear_towrite(page);
 	unlock_page(page);
-	page_io_batch_add(&pass->batch, page, bytes);
-	pass->control->written++;
+	if (bytes) {
+		page_io_batch_add(&pass->batch, page, bytes);
+		pass->control->written++;
+	}
 }
 
 static void write_marked_pages(struct write_pass *pass, pgoff_t index, pgoff_t last)
@@ -254,15 +274,15 @@ int writeback_one_page(struct page *page)
 {
 	struct address_space *mapping = page_mapping(page);
 	struct page_io_batch batch = {.mapping = mapping, .direction = QUIRE_WRITE, .limit = 1};
-	const uint64_t bytes = bytes_in_file(mapping, page);
+	uint64_t bytes;
+	bool dirty;
 
 	QUIRE_ASSERT(1, page_locked(page) && !page_test(page, PG_writeback));
-	if (!bytes || !clear_page_dirty_for_io(page)) {
-		unlock_page(page);
-		return bytes ? 0 : -EAGAIN;
-	}
-	set_page_writeback(page);
+	bytes = start_page_writeback(mapping, page);
+	dirty = page_test(page, PG_dirty);
 	unlock_page(page);
+	if (!bytes)
+		return dirty ? -EAGAIN : 0;
 	page_io_batch_add(&batch, page, bytes);
 	page_io_batch_submit(&batch);
 	return batch.error;

@@ -28,9 +28,6 @@ QUIRE_MUST_CHECK int writeback_instance(struct quire *quire, struct writeback_co
 /* One locked dirty page (reclaim): starts its write and unlocks it. -EIO etc.: still dirty,
  * unlocked. */
 QUIRE_MUST_CHECK int writeback_one_page(struct page *page);
-/* Page locked, cleaned for I/O and not under writeback: it is from now on, until a request with it
- * is done. (filemap.c) */
-void set_page_writeback(struct page *page);
 /*
  * Called by who dirties pages, with no page locked: starts writeback when the instance's dirty
  * pages pass the background ratio, waits for some beyond the hard one. A call does it after
