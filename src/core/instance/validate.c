@@ -71,11 +71,28 @@ static void validate_frames(struct quire *quire, struct check_report *report)
 		   (unsigned long long)census.unknown);
 }
 
+/* Readahead that nobody waits for may be under way still, in a store with threads of its own. */
+static void wait_for_reads(struct quire *quire)
+{
+	struct zone *zone = &quire->zone;
+
+	for (pfn_t pfn = 0; pfn < zone->nr_frames; pfn++) {
+		struct page *page = pfn_to_page(zone, pfn);
+
+		if (!page_locked(page) || !get_page_unless_zero(page))
+			continue;
+		lock_page(page);
+		unlock_page(page);
+		put_page(quire, page);
+	}
+}
+
 void instance_validate(struct quire *quire, struct check_report *report)
 {
 	struct mm_struct *mm;
 	struct inode *inode;
 
+	wait_for_reads(quire);
 	lru_add_drain_all(quire);
 	mutex_lock(&quire->lock);
 	list_for_each_entry (mm, &quire->mms, mm_list) {
