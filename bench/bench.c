@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,12 +29,31 @@ struct linux_process {
 	int answer; /* read end */
 };
 
-uint64_t bench_now(void)
+static uint64_t clock_ns(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * BENCH_NS_PER_SECOND + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t timeval_ns(const struct timeval *time)
+{
+	return (uint64_t)time->tv_sec * BENCH_NS_PER_SECOND + (uint64_t)time->tv_usec * 1000;
+}
+
+uint64_t bench_now(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t bench_cpu_time(void)
+{
+	struct rusage children;
+
+	getrusage(RUSAGE_CHILDREN, &children);
+	return clock_ns(CLOCK_THREAD_CPUTIME_ID) + timeval_ns(&children.ru_utime) +
+	       timeval_ns(&children.ru_stime);
 }
 
 static bool progress_shown;

@@ -112,7 +112,13 @@ void bench_measure(const struct bench_case *what, unsigned int rounds, struct be
 /* Nanoseconds of one operation, by a function of no side: for what has no counterpart. */
 void bench_sample_of(double *values, unsigned int count, struct bench_sample *sample);
 
-uint64_t bench_now(void); /* ns, monotonic */
+/*
+ * Nanoseconds of CPU time, user and system, of this thread and of children that were waited for:
+ * what is measured goes on at the same cost when others want the CPU too. Workloads of one thread
+ * never wait, so with a CPU to itself it is the time that passes.
+ */
+uint64_t bench_cpu_time(void);
+uint64_t bench_now(void); /* ns that pass, for threads side by side */
 _Noreturn void bench_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Says on stderr what is being measured: one line that the next one replaces on a terminal. */
 void bench_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -9,6 +9,7 @@
 #include <argp.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 enum {
 	OPTION_QUICK = 256,
@@ -83,6 +84,15 @@ static FILE *open_output(void)
 	return tsv;
 }
 
+/* Their CPU time is not counted, but caches and memory are shared. */
+static void warn_if_busy(void)
+{
+	double load;
+
+	if (getloadavg(&load, 1) == 1 && load > (double)sysconf(_SC_NPROCESSORS_ONLN) / 2)
+		printf("The host is busy (load %.1f): the figures are rough.\n\n", load);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned int goals = 0, met = 0;
@@ -95,6 +105,7 @@ int main(int argc, char **argv)
 	/* Pages of 4 KiB on both sides, under Quire's arena too. */
 	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
 		bench_die("huge pages cannot be switched off");
+	warn_if_busy();
 	tsv = bench_wanted(BENCH_THEME_CORE, NULL) ? open_output() : NULL;
 	met += bench_core_rows(tsv, &goals);
 	bench_file_close(tsv, bench_options.output);

@@ -26,14 +26,14 @@ static double pread_cached(struct bench_run *run)
 {
 	struct bench_vm *vm = run->vm;
 	uint64_t next = 0;
-	uint64_t start = bench_now();
+	uint64_t start = bench_cpu_time();
 
 	for (uint64_t i = 0; i < run->what->operations; i++) {
 		vm->ops->read(vm, QUIRE_PAGE_SIZE, run->order[next] * QUIRE_PAGE_SIZE);
 		if (++next == run->nr_order)
 			next = 0;
 	}
-	return (double)(bench_now() - start) / (double)run->what->operations;
+	return (double)(bench_cpu_time() - start) / (double)run->what->operations;
 }
 
 const struct bench_workload work_pread = {
@@ -99,11 +99,11 @@ static void read_at_once(struct bench_run *run)
 
 static double repeat(struct bench_run *run, void (*once)(struct bench_run *))
 {
-	uint64_t start = bench_now();
+	uint64_t start = bench_cpu_time();
 
 	for (uint64_t i = 0; i < run->what->operations; i++)
 		once(run);
-	return (double)(bench_now() - start) / (double)run->what->operations;
+	return (double)(bench_cpu_time() - start) / (double)run->what->operations;
 }
 
 static double round_mapped(struct bench_run *run)

@@ -9,7 +9,7 @@
 static double mmap_munmap(struct bench_run *run)
 {
 	struct bench_vm *vm = run->vm;
-	uint64_t start = bench_now();
+	uint64_t start = bench_cpu_time();
 
 	for (uint64_t i = 0; i < run->what->operations; i++) {
 		uint64_t page =
@@ -18,7 +18,7 @@ static double mmap_munmap(struct bench_run *run)
 
 		vm->ops->unmap(vm, page, QUIRE_PAGE_SIZE);
 	}
-	return (double)(bench_now() - start) / (double)run->what->operations;
+	return (double)(bench_cpu_time() - start) / (double)run->what->operations;
 }
 
 const struct bench_workload work_mmap_munmap = {
@@ -41,12 +41,12 @@ static void populate(struct bench_run *run)
 static double protect_odd_pages(struct bench_run *run, int prot)
 {
 	uint64_t pages = run->what->pages;
-	uint64_t start = bench_now();
+	uint64_t start = bench_cpu_time();
 
 	for (uint64_t i = 1; i + 1 < pages; i += 2)
 		run->vm->ops->protect(run->vm, run->base + i * QUIRE_PAGE_SIZE, QUIRE_PAGE_SIZE,
 				      prot);
-	return (double)(bench_now() - start) / (double)((pages - 1) / 2);
+	return (double)(bench_cpu_time() - start) / (double)((pages - 1) / 2);
 }
 
 static double mprotect_split_merge(struct bench_run *run)
