@@ -53,18 +53,6 @@ static int check_request(const struct mmap_request *request)
 	return 0;
 }
 
-/* Memory that is shared, but in no file that anybody could open. */
-static bool wants_object(const struct mmap_request *request)
-{
-	const struct file *file = request_file(request);
-	uint32_t type = map_type(request);
-
-	if (!file)
-		return type == QUIRE_MAP_SHARED;
-	return file_is_dev_zero(file) && (file->f_mode & FMODE_WRITE) &&
-	       (type == QUIRE_MAP_SHARED || type == QUIRE_MAP_SHARED_VALIDATE);
-}
-
 static bool reserve_nothing(const struct mm_struct *mm, const struct mmap_request *request)
 {
 	return (request->flags & QUIRE_MAP_NORESERVE) &&
@@ -291,55 +279,7 @@ static int mmap_region(struct vma_range *range, bool fixed)
 	return 0;
 }
 
-/* `object`: the fresh object of a request that wants_object(). */
-static int64_t mmap_locked(struct mm_struct *mm, const struct mmap_request *request,
-			   struct file *object, bool *populate)
-{
-	uint64_t length = PAGE_ALIGN(request->length);
-	const struct file *file = request_file(request);
-	struct vma_range range = {.mm = mm, .vm_flags = calc_vm_flags(mm, request)};
-	int64_t address;
-	int error;
-
-	if (mm->map_count > mm->quire->params.max_map_count)
-		return -ENOMEM;
-	address = choose_address(mm, request, length);
-	if (address < 0)
-		return address;
-	error = check_locked(mm, request, range.vm_flags, length >> PAGE_SHIFT);
-	if (error)
-		return error;
-	error = file ? check_file(file, request, &range.vm_flags)
-		     : check_anonymous(request, &range.vm_flags);
-	if (error)
-		return error;
-
-	range.start = (uint64_t)address;
-	range.end = range.start + length;
-	range.file = object ? object : request_file(request);
-	if (file)
-		range.pgoff = request_pgoff(request);
-	else if (!object)
-		range.pgoff = range.start >> PAGE_SHIFT;
-	error = mmap_region(&range, request->flags & QUIRE_MAP_FIXED);
-	if (error)
-		return error;
-	*populate =
-		(range.vm_flags & VM_LOCKED) ||
-		(request->flags & (QUIRE_MAP_POPULATE | QUIRE_MAP_NONBLOCK)) == QUIRE_MAP_POPULATE;
-	return address;
-}
-
-int64_t do_mmap_locked(struct mm_struct *mm, const struct mmap_request *request, bool *populate)
-{
-	int error = check_request(request);
-
-	mmap_assert_write_locked(mm);
-	QUIRE_ASSERT(1, error || !wants_object(request));
-	return error ? error : mmap_locked(mm, request, NULL, populate);
-}
-
-/* Made before mmap_lock is taken, whose rank is inside that of an instance's list of objects. */
+/* Shared memory that is in no file anybody could open: an object as long as the mapping. */
 static int create_object(struct mm_struct *mm, const struct mmap_request *request,
 			 struct file **object)
 {
@@ -354,25 +294,78 @@ static int create_object(struct mm_struct *mm, const struct mmap_request *reques
 	return *object ? 0 : -ENOMEM;
 }
 
-int64_t do_mmap(struct mm_struct *mm, const struct mmap_request *request)
+static int map_object(struct vma_range *range, const struct mmap_request *request)
 {
-	struct file *object = NULL;
-	bool populate = false;
+	int error = create_object(range->mm, request, &range->file);
+
+	if (error)
+		return error;
+	error = mmap_region(range, request->flags & QUIRE_MAP_FIXED);
+	fput(range->file);
+	return error;
+}
+
+/* What the request asks for at an address that was found good. */
+static int map_at(struct vma_range *range, const struct mmap_request *request)
+{
+	struct file *file = request_file(request);
+	uint64_t pages = (range->end - range->start) >> PAGE_SHIFT;
+	int error = check_locked(range->mm, request, range->vm_flags, pages);
+
+	if (error)
+		return error;
+	error = file ? check_file(file, request, &range->vm_flags)
+		     : check_anonymous(request, &range->vm_flags);
+	if (error)
+		return error;
+	range->file = file;
+	if (file)
+		range->pgoff = request_pgoff(request);
+	else if (!(range->vm_flags & VM_SHARED))
+		range->pgoff = range->start >> PAGE_SHIFT;
+	if ((range->vm_flags & VM_SHARED) && (!file || file_is_dev_zero(file)))
+		return map_object(range, request);
+	return mmap_region(range, request->flags & QUIRE_MAP_FIXED);
+}
+
+int64_t do_mmap_locked(struct mm_struct *mm, const struct mmap_request *request, bool *populate)
+{
+	struct vma_range range = {.mm = mm};
 	int64_t address;
 	int error = check_request(request);
 
-	if (!error && wants_object(request))
-		error = create_object(mm, request, &object);
+	mmap_assert_write_locked(mm);
 	if (error)
 		return error;
+	if (mm->map_count > mm->quire->params.max_map_count)
+		return -ENOMEM;
+	address = choose_address(mm, request, PAGE_ALIGN(request->length));
+	if (address < 0)
+		return address;
+	range.start = (uint64_t)address;
+	range.end = range.start + PAGE_ALIGN(request->length);
+	range.vm_flags = calc_vm_flags(mm, request);
+	error = map_at(&range, request);
+	if (error)
+		return error;
+	*populate =
+		(range.vm_flags & VM_LOCKED) ||
+		(request->flags & (QUIRE_MAP_POPULATE | QUIRE_MAP_NONBLOCK)) == QUIRE_MAP_POPULATE;
+	return address;
+}
+
+int64_t do_mmap(struct mm_struct *mm, const struct mmap_request *request)
+{
+	bool populate = false;
+	int64_t address;
+
 	mmap_write_lock(mm);
-	address = mmap_locked(mm, request, object, &populate);
+	address = do_mmap_locked(mm, request, &populate);
 	mmap_write_unlock(mm);
-	if (object)
-		fput(object);
 	if (populate) {
 		/* What cannot be brought in now is left to a fault. */
-		error = mm_populate(mm, (uint64_t)address, PAGE_ALIGN(request->length), true);
+		int error = mm_populate(mm, (uint64_t)address, PAGE_ALIGN(request->length), true);
+
 		(void)error;
 	}
 	return address;

@@ -20,6 +20,9 @@ struct vma_chunk {
 #define VMA_CHUNK_FIRST 20  /* VMAs in the first chunk */
 #define VMA_CHUNK_MAX 1364u /* and at most: 256 KiB */
 
+/* What a freed VMA is filled with in debug builds. */
+#define POISON 0xda
+
 static void push_unused(struct mm_struct *mm, struct vm_area_struct *vma)
 {
 	vma->vm_rb.rb_left = mm->vma_free ? &mm->vma_free->vm_rb : NULL;
@@ -106,6 +109,9 @@ void vm_area_free(struct vm_area_struct *vma)
 		fput(vma->vm_file);
 	if (vma->vm_memcg)
 		memcg_put(vma->vm_memcg);
+	if (QUIRE_CHECK >= 1)
+		memset(&vma->vm_page_prot, POISON,
+		       sizeof(*vma) - offsetof(struct vm_area_struct, vm_page_prot));
 	push_unused(mm, vma);
 }
 
