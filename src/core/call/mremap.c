@@ -220,13 +220,12 @@ static int isolate_source(struct vma_remap *vrm)
 	return vrm->vma->vm_end > end ? split_vma(vrm->vma, end) : 0;
 }
 
-/* MREMAP_DONTUNMAP: the source stays, empty, and locked no longer: the lock has moved. */
+/* MREMAP_DONTUNMAP: the source stays, empty, and locked no longer: the lock has moved. If it merged
+ * with the destination, neither is locked, as on Linux. */
 static void keep_source(struct vma_remap *vrm, struct vm_area_struct *new_vma)
 {
 	struct vm_area_struct *vma = vrm->vma;
 
-	if (vma == new_vma)
-		return;
 	if (vma->vm_flags & VM_LOCKED) {
 		vma_rmap_lock(vma);
 		vma->vm_flags &= ~(uint64_t)VM_LOCKED_MASK;
@@ -234,7 +233,8 @@ static void keep_source(struct vma_remap *vrm, struct vm_area_struct *new_vma)
 		vrm->mm->locked_vm -= vma_pages(vma);
 	}
 	/* Without a page of its own it may merge with any neighbour. */
-	if (vma->vm_start == vrm->address && vma->vm_end == vrm->address + vrm->old_length)
+	if (vma != new_vma && vma->vm_start == vrm->address &&
+	    vma->vm_end == vrm->address + vrm->old_length)
 		unlink_anon_vmas(vma);
 }
 

@@ -272,6 +272,19 @@ static void test_locked(void **state)
 	assert_int_equal(f->mm->locked_vm, 2);
 }
 
+static void test_locked_source_merges_with_destination(void **state)
+{
+	struct fixture *f = *state;
+
+	map_anon(f, 0, 4);
+	assert_ok(quire_mprotect(f->mm, AT(0), PAGES(4), QUIRE_PROT_READ));
+	assert_ok(quire_mlock(f->mm, AT(0), PAGES(4)));
+	assert_int_equal(remap(f, 2, 2, 2, DONTUNMAP | FIXED, 4), AT(4));
+	assert_int_equal(f->mm->map_count, 1);
+	assert_false(vma_lookup(f->mm, AT(0))->vm_flags & VM_LOCKED);
+	assert_int_equal(f->mm->locked_vm, 0);
+}
+
 static void test_limits(void **state)
 {
 	struct fixture *f = *state;
@@ -390,6 +403,7 @@ int main(void)
 		rule(test_dontunmap),
 		rule(test_dontunmap_of_shared_keeps_the_data),
 		rule(test_locked),
+		rule(test_locked_source_merges_with_destination),
 		rule(test_limits),
 		rule(test_guard_markers_move),
 		rule(test_pieces_merge_again),
