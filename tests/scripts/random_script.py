@@ -36,6 +36,7 @@ class Writer:
         self.current = "main"
         self.forks = 0
         self.files = ["f", "r", "m"]
+        self.lately = [0]  # pages of the window that were mapped lately: mostly aimed at
 
     def add(self, line):
         self.lines.append(line)
@@ -46,21 +47,23 @@ class Writer:
     def pages(self, most=12):
         return self.random.choice([1, 1, 2, 2, 3, 4, 6, 8, most])
 
-    def address(self):
-        """A page in the window, or in another region, sometimes not aligned."""
+    def page(self):
+        """A place where something may happen, as an address without the offset in its page."""
+        if self.chance(0.6):
+            return f"base+{self.random.choice(self.lately)}p"
         name = self.random.choice(["base"] * 8 + ["k0", "k1", "heap"])
-        span = WINDOW if name == "base" else 8
-        text = f"{name}+{self.random.randrange(span)}p"
-        return f"base+{self.random.randrange(WINDOW * 4096)}" if self.chance(0.02) else text
+        return f"{name}+{self.random.randrange(WINDOW if name == 'base' else 8)}p"
+
+    def address(self):
+        """A page, sometimes not aligned."""
+        return f"base+{self.random.randrange(WINDOW * 4096)}" if self.chance(0.02) else self.page()
 
     def byte_address(self):
-        name = self.random.choice(["base"] * 8 + ["k0", "k1", "heap"])
-        span = WINDOW if name == "base" else 8
-        page = self.random.randrange(span) * 4096
-        return f"{name}+{page + self.random.choice([0, 0, 1, 100, 2048, 4090, 4095])}"
+        name, _, page = self.page().partition("+")
+        return f"{name}+{int(page[:-1]) * 4096 + self.random.choice([0, 0, 1, 100, 2048, 4090, 4095])}"
 
     def prot(self):
-        return self.random.choice(["rw"] * 6 + ["r", "r", "-", "w", "rx", "rwx"])
+        return self.random.choice(["rw"] * 8 + ["r", "r", "-", "w", "rx", "rwx"])
 
     def target(self):
         """Sharing, extra flags, and the file with its offset."""
@@ -78,7 +81,9 @@ class Writer:
         flags, name = self.target()
         how = self.random.choice(["fixed"] * 4 + ["noreplace"])
         region = f"r{self.random.randrange(6)}"
-        self.add(f"mmap {region} {self.pages()}p {self.prot()} {flags},{how}{name} at {self.address()}")
+        start, length = self.random.randrange(WINDOW), self.pages()
+        self.lately = (self.lately + list(range(start, min(start + length, WINDOW))))[-24:]
+        self.add(f"mmap {region} {length}p {self.prot()} {flags},{how}{name} at base+{start}p")
 
     def mmap_anywhere(self):
         flags, name = self.target()
@@ -145,6 +150,10 @@ class Writer:
     def brk(self):
         self.add(f"brk {self.random.choice(['+', '+', '-'])}{self.random.choice(['1p', '2p', '3p', '1000'])}")
 
+    def evict(self):
+        """Quire only, and to be seen by nobody: what was evicted comes back as it was."""
+        self.add(self.random.choice(["reclaim 200p", "reclaim 20p", "reclaim 5p", "writeback"]))
+
     def process(self):
         choice = self.random.random()
         if choice < 0.35 and len(self.processes) < 4:
@@ -176,7 +185,7 @@ class Writer:
             [self.mmap_fixed] * 16 + [self.mmap_anywhere] * 2 + [self.munmap] * 3 + [self.mprotect] * 8
             + [self.mremap] * 9 + [self.madvise] * 10 + [self.lock] * 3 + [self.msync] * 2
             + [self.load] * 12 + [self.store] * 14 + [self.fill] * 4 + [self.sum] * 3 + [self.file] * 10
-            + [self.brk] * 2 + [self.process] * 6
+            + [self.brk] * 2 + [self.process] * 6 + [self.evict] * 4
         )
         while len(self.lines) < count:
             self.random.choice(actions)()
@@ -196,7 +205,7 @@ def compare(quire, seeds, count):
         with tempfile.TemporaryDirectory(dir=os.getcwd(), prefix="random-") as directory:
             pathlib.Path(directory, "script").write_text(Writer(seed).write(count))
             run = subprocess.run(
-                [quire, "diff", "script"],
+                [quire, "diff", "--memory=4M", "--swap=swap:16M", "script"],
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
