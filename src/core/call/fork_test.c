@@ -181,6 +181,26 @@ static void test_locks_are_not_inherited(void **state)
 	assert_int_equal(f->mm->locked_vm, 2);
 }
 
+static void test_budgets_are_shared(void **state)
+{
+	struct fixture *f = *state;
+	struct mem_cgroup *mapping;
+	quire_mm *child;
+
+	map_anon(f, 0, 8);
+	assert_ok(quire_set_mapping_budget(f->mm, AT(0), PAGES(4), PAGES(64)));
+	store_pages(f, 0, 8, 1);
+	mapping = vma_lookup(f->mm, AT(0))->vm_memcg;
+	child = fork_of(f->mm);
+	assert_ptr_equal(child->memcg, f->mm->memcg);
+	assert_ptr_equal(vma_lookup(child, AT(0))->vm_memcg, mapping);
+	assert_int_equal(store_in(child, 0, 9), 0);
+	assert_int_equal(store_in(child, 5, 9), 0);
+	assert_ptr_equal(page_at(child, 0)->memcg, mapping);
+	assert_ptr_equal(page_at(child, 5)->memcg, child->memcg);
+	quire_mm_exit(child);
+}
+
 static void test_swapped_pages(void **state)
 {
 	struct fixture *f = *state;
@@ -437,6 +457,7 @@ int main(void)
 		rule(test_dontfork_and_wipeonfork),
 		rule(test_guards_of_file_mappings),
 		rule(test_locks_are_not_inherited),
+		rule(test_budgets_are_shared),
 		rule(test_swapped_pages),
 		rule(test_pinned_page_is_copied_at_once),
 		cmocka_unit_test_setup_teardown(test_commit_limit, setup_strict, teardown),
