@@ -78,15 +78,16 @@ static void offer_processes(struct shell *shell, const struct completion *comple
 		offer(completion, process->name);
 }
 
-/* True for a path. */
-static bool offer_kind(struct shell *shell, const struct shell_process *process, unsigned kind,
-		       const struct completion *completion)
+static enum shell_completion offer_kind(struct shell *shell, const struct shell_process *process,
+					unsigned kind, const struct completion *completion)
 {
 	switch (kind & ~(unsigned)ARGUMENT_OPTIONAL) {
 	case ARGUMENT_PATH:
 	case ARGUMENT_REST:
-		return true;
+		return SHELL_COMPLETE_PATH;
 	case ARGUMENT_ADDRESS:
+		offer_regions(process, completion);
+		return SHELL_COMPLETE_PART;
 	case ARGUMENT_NEW_REGION:
 		offer_regions(process, completion);
 		break;
@@ -99,13 +100,13 @@ static bool offer_kind(struct shell *shell, const struct shell_process *process,
 		break;
 	case ARGUMENT_MAP_FLAGS:
 		offer_symbols(completion, shell_map_flags);
-		break;
+		return SHELL_COMPLETE_PART;
 	case ARGUMENT_MREMAP_FLAGS:
 		offer_symbols(completion, shell_mremap_flags);
-		break;
+		return SHELL_COMPLETE_PART;
 	case ARGUMENT_MSYNC_FLAGS:
 		offer_symbols(completion, shell_msync_flags);
-		break;
+		return SHELL_COMPLETE_PART;
 	case ARGUMENT_ADVICE:
 		offer_symbols(completion, shell_advices);
 		break;
@@ -125,7 +126,7 @@ static bool offer_kind(struct shell *shell, const struct shell_process *process,
 		offer_topics(completion);
 		break;
 	}
-	return false;
+	return SHELL_COMPLETE_WORD;
 }
 
 /* The kind of the argument behind `count` words of the command, as far as the row alone tells. */
@@ -144,31 +145,37 @@ static unsigned kind_at(const struct shell_command *command, const struct shell_
 	return ARGUMENT_END;
 }
 
-bool shell_complete(struct shell *shell, const char *before, const char *prefix,
-		    shell_complete_visitor *visit, void *context)
+enum shell_completion shell_complete(struct shell *shell, const char *before, const char *prefix,
+				     shell_complete_visitor *visit, void *context)
 {
 	struct completion completion = {prefix, visit, context};
 	const struct shell_process *process = shell->current;
 	const struct shell_command *command;
 	struct shell_line line;
 	const char *why;
-	bool path = false;
+	enum shell_completion what = SHELL_COMPLETE_WORD;
+	char last = *before ? before[strlen(before) - 1] : ' ';
 
 	if (shell_line_parse(before, strlen(before), &line, &why) != 0) {
 		/* Only `NAME:` yet. */
 		offer_commands(shell, &completion, false);
 		shell_line_release(&line);
-		return false;
+		return what;
 	}
+	/* Within a list of flags the word goes on; behind "+" stands a number. */
+	if (last == ',' && line.token_count > 1)
+		line.token_count--;
 	if (line.process)
 		process = shell_process_find(&shell->processes, line.process);
-	if (line.token_count == 0) {
+	if (last == '+') {
+		what = SHELL_COMPLETE_PART;
+	} else if (line.token_count == 0) {
 		offer_commands(shell, &completion, true);
 	} else {
 		command = shell_command_find(line.tokens[0].text);
 		if (command && process)
-			path = offer_kind(shell, process, kind_at(command, &line), &completion);
+			what = offer_kind(shell, process, kind_at(command, &line), &completion);
 	}
 	shell_line_release(&line);
-	return path;
+	return what;
 }

@@ -45,11 +45,12 @@ static void collect(void *context, const char *word)
 }
 
 /* Offered words, each followed by a blank. */
-static void expect(const char *before, const char *prefix, const char *expected)
+static void expect(const char *before, const char *prefix, const char *expected,
+		   enum shell_completion what)
 {
 	struct shell_buffer words = {0};
 
-	assert_false(shell_complete(&shell, before, prefix, collect, &words));
+	assert_int_equal(shell_complete(&shell, before, prefix, collect, &words), what);
 	shell_buffer_append(&words, "", 1);
 	assert_string_equal(words.data, expected);
 	shell_buffer_release(&words);
@@ -58,32 +59,34 @@ static void expect(const char *before, const char *prefix, const char *expected)
 static void test_commands(void **state)
 {
 	(void)state;
-	expect("", "mm", "mmap ");
-	expect("  ", "mo", "mover: ");
-	expect("mover: ", "mo", "");
-	expect("mover:", "mma", "mmap ");
-	expect("", "zzz", "");
+	expect("", "mm", "mmap ", SHELL_COMPLETE_WORD);
+	expect("  ", "mo", "mover: ", SHELL_COMPLETE_WORD);
+	expect("mover: ", "mo", "", SHELL_COMPLETE_WORD);
+	expect("mover:", "mma", "mmap ", SHELL_COMPLETE_WORD);
+	expect("", "zzz", "", SHELL_COMPLETE_WORD);
 }
 
 static void test_arguments(void **state)
 {
 	(void)state;
-	expect("load ", "a", "alpha area ");
-	expect("load ", "h", "heap ");
-	expect("pread ", "", "book ");
-	expect("madvise alpha 1p ", "guard", "guard_install guard_remove ");
-	expect("mmap a 1p rw ", "no", "noreplace noreserve ");
-	expect("mmap a 1p rw private,anon at ", "a", "alpha area ");
-	expect("open f path ", "r", "r rw ");
-	expect("limit ", "", "as data stack memlock ");
-	expect("budget ", "m", "main mover ");
-	expect("show ", "s", "swap stat state ");
-	expect("show vma ", "al", "alpha ");
-	expect("show cache ", "b", "book ");
-	expect("mover: load ", "a", "");
-	expect("nothing ", "a", "");
-	expect("nobody: load ", "a", "");
-	expect("exit ", "", "");
+	expect("load ", "a", "alpha area ", SHELL_COMPLETE_PART);
+	expect("load ", "h", "heap ", SHELL_COMPLETE_PART);
+	expect("pread ", "", "book ", SHELL_COMPLETE_WORD);
+	expect("madvise alpha 1p ", "guard", "guard_install guard_remove ", SHELL_COMPLETE_WORD);
+	expect("mmap a 1p rw ", "no", "noreplace noreserve ", SHELL_COMPLETE_PART);
+	expect("mmap a 1p rw private,anon at ", "a", "alpha area ", SHELL_COMPLETE_PART);
+	expect("open f path ", "r", "r rw ", SHELL_COMPLETE_WORD);
+	expect("mmap a 1p rw private,", "an", "anon ", SHELL_COMPLETE_PART);
+	expect("load alpha+", "", "", SHELL_COMPLETE_PART);
+	expect("limit ", "", "as data stack memlock ", SHELL_COMPLETE_WORD);
+	expect("budget ", "m", "main mover ", SHELL_COMPLETE_WORD);
+	expect("show ", "s", "swap stat state ", SHELL_COMPLETE_WORD);
+	expect("show vma ", "al", "alpha ", SHELL_COMPLETE_PART);
+	expect("show cache ", "b", "book ", SHELL_COMPLETE_WORD);
+	expect("mover: load ", "a", "", SHELL_COMPLETE_PART);
+	expect("nothing ", "a", "", SHELL_COMPLETE_WORD);
+	expect("nobody: load ", "a", "", SHELL_COMPLETE_WORD);
+	expect("exit ", "", "", SHELL_COMPLETE_WORD);
 }
 
 static void test_paths(void **state)
@@ -91,8 +94,9 @@ static void test_paths(void **state)
 	struct shell_buffer words = {0};
 
 	(void)state;
-	assert_true(shell_complete(&shell, "open f ", "boo", collect, &words));
-	assert_true(shell_complete(&shell, "exec ", "", collect, &words));
+	assert_int_equal(shell_complete(&shell, "open f ", "boo", collect, &words),
+			 SHELL_COMPLETE_PATH);
+	assert_int_equal(shell_complete(&shell, "exec ", "", collect, &words), SHELL_COMPLETE_PATH);
 	assert_int_equal(words.length, 0);
 }
 

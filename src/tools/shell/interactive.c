@@ -45,15 +45,16 @@ static char *next_candidate(const char *text, int state)
 static char **complete(const char *text, int start, int end)
 {
 	char *before = shell_copy_string(rl_line_buffer);
+	enum shell_completion what;
 	char **matches;
-	bool path;
 
 	(void)end;
 	before[start] = '\0';
-	path = shell_complete(completing_shell, before, text, add_candidate, &candidates);
+	what = shell_complete(completing_shell, before, text, add_candidate, &candidates);
 	free(before);
-	rl_attempted_completion_over = !path;
-	matches = path ? NULL : rl_completion_matches(text, next_candidate);
+	rl_attempted_completion_over = what != SHELL_COMPLETE_PATH;
+	rl_completion_append_character = what == SHELL_COMPLETE_WORD ? ' ' : '\0';
+	matches = what == SHELL_COMPLETE_PATH ? NULL : rl_completion_matches(text, next_candidate);
 	free(candidates.words);
 	memset(&candidates, 0, sizeof(candidates));
 	return matches;
