@@ -116,8 +116,7 @@ static int run(const struct shell_machine_ops *ops, const struct shell_machine_o
 	for (size_t i = 0; i < script->count; i++)
 		shell_execute(&shell, script->lines[i].text, script->lines[i].length, i + 1,
 			      &transcript->answers[i], &transcript->outcomes[i]);
-	shell_stop(&shell);
-	return 0;
+	return shell_stop(&shell) ? QUIRE_EXIT_FAILED : 0;
 }
 
 static void transcript_release(struct transcript *transcript, size_t count)

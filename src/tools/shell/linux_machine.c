@@ -31,13 +31,14 @@ static int linux_start(const struct shell_machine_options *options, struct shell
 	return error;
 }
 
-static void linux_stop(struct shell_machine *machine)
+static int linux_stop(struct shell_machine *machine)
 {
 	struct shell_task *task, *next;
 
 	list_for_each_entry_safe (task, next, &machine->tasks, link)
 		linux_task_end(task);
 	free(machine);
+	return 0;
 }
 
 static struct shell_result linux_fork(struct shell_task *task, const char *name,

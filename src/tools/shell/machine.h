@@ -88,8 +88,9 @@ struct shell_machine_ops {
 	 */
 	int (*start)(const struct shell_machine_options *options, struct shell_machine **machine,
 		     struct shell_task **first);
-	/* Ends every task that is left, then the machine. */
-	void (*stop)(struct shell_machine *machine);
+	/* Ends every task that is left, then the machine. 0, or -errno after a message: data was
+	 * lost. */
+	int (*stop)(struct shell_machine *machine);
 
 	/* `name` is for messages. */
 	struct shell_result (*fork)(struct shell_task *task, const char *name,

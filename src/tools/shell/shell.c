@@ -38,14 +38,14 @@ int shell_start(struct shell *shell, const struct shell_machine_ops *ops,
 	return 0;
 }
 
-void shell_stop(struct shell *shell)
+int shell_stop(struct shell *shell)
 {
 	struct shell_process *process, *next;
 
 	list_for_each_entry_safe (process, next, &shell->processes, link)
 		shell_process_free(process);
 	shell->current = NULL;
-	shell->ops->stop(shell->machine);
+	return shell->ops->stop(shell->machine);
 }
 
 static bool find_command(struct shell_call *call, const struct shell_line *line)

@@ -31,7 +31,8 @@ struct shell_outcome {
  * error. */
 QUIRE_MUST_CHECK int shell_start(struct shell *shell, const struct shell_machine_ops *ops,
 				 const struct shell_machine_options *options);
-void shell_stop(struct shell *shell);
+/* 0, or -errno after a message: what was dirty could not all be written. */
+int shell_stop(struct shell *shell);
 
 /* Carries out one line, without its newline, and appends what it prints to `out`. */
 void shell_execute(struct shell *shell, const char *text, size_t length, unsigned long line,

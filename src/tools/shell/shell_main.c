@@ -24,7 +24,8 @@ static int run(const struct shell_options *options, FILE *stream)
 	else
 		status = shell_run_stream(&shell, stream,
 					  options->script ? options->script : "standard input");
-	shell_stop(&shell);
+	if (shell_stop(&shell) != 0)
+		status = QUIRE_EXIT_FAILED;
 	return status;
 }
 

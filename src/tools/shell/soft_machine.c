@@ -137,12 +137,15 @@ static struct shell_task *task_new(struct shell_machine *machine, quire_mm *mm)
 	return task;
 }
 
-static void destroy_instance(struct shell_machine *machine)
+static int destroy_instance(struct shell_machine *machine)
 {
+	int error = 0;
+
 	soft_cpu_destroy(machine->cpu);
 	if (quire_destroy(machine->quire) != 0)
-		complain("what was dirty could not all be written", errno);
+		error = complain("what was dirty could not all be written", errno);
 	soft_machine_destroy(machine->machine);
+	return error;
 }
 
 static int soft_start(const struct shell_machine_options *options, struct shell_machine **machine,
@@ -212,14 +215,16 @@ static void soft_exit(struct shell_task *task)
 	free(task);
 }
 
-static void soft_stop(struct shell_machine *machine)
+static int soft_stop(struct shell_machine *machine)
 {
 	struct shell_task *task, *next;
+	int error;
 
 	list_for_each_entry_safe (task, next, &machine->tasks, link)
 		soft_exit(task);
-	destroy_instance(machine);
+	error = destroy_instance(machine);
 	free(machine);
+	return error;
 }
 
 static struct shell_result soft_fork(struct shell_task *task, const char *name,
