@@ -432,7 +432,8 @@ unsigned int bench_absolute(unsigned int *goals)
 		figures[i].measure(&figure);
 		bench_progress_end();
 		if (!shown++) {
-			tsv = bench_file_open("absolute.tsv");
+			if (bench_wanted(BENCH_THEME_ABSOLUTE, NULL))
+				tsv = bench_file_open("absolute.tsv");
 			printf("Quire against a reference of its own\n\n"
 			       "  %-18s %12s %12s %-5s  %6s  %7s\n",
 			       "", "value", "reference", "", "ratio", "goal");

@@ -41,12 +41,13 @@ static void populate(struct bench_run *run)
 static double protect_odd_pages(struct bench_run *run, int prot)
 {
 	uint64_t pages = run->what->pages;
+	uint64_t calls = (pages - 1) / 2;
 	uint64_t start = bench_cpu_time();
 
 	for (uint64_t i = 1; i + 1 < pages; i += 2)
 		run->vm->ops->protect(run->vm, run->base + i * QUIRE_PAGE_SIZE, QUIRE_PAGE_SIZE,
 				      prot);
-	return (double)(bench_cpu_time() - start) / (double)((pages - 1) / 2);
+	return (double)(bench_cpu_time() - start) / (double)calls;
 }
 
 static double mprotect_split_merge(struct bench_run *run)
