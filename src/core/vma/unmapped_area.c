@@ -47,22 +47,29 @@ static bool look_left(const struct vm_area_struct *vma, const struct vm_unmapped
 	return vma->vm_start > info->low_limit && vma->vm_start - info->low_limit >= info->length;
 }
 
+static bool is_worth(const struct rb_node *rb, const struct vm_unmapped_area_info *info)
+{
+	return rb && to_vma(rb)->rb_subtree_gap >= info->length;
+}
+
 static uint64_t search(struct rb_node *rb, const struct vm_unmapped_area_info *info)
 {
 	uint64_t found = NO_ADDRESS;
 
-	while (rb && found == NO_ADDRESS) {
+	while (is_worth(rb, info)) {
 		struct vm_area_struct *vma = to_vma(rb);
-		bool first = info->topdown ? look_right(vma, info) : look_left(vma, info);
-		bool last = info->topdown ? look_left(vma, info) : look_right(vma, info);
+		struct rb_node *first = info->topdown ? rb->rb_right : rb->rb_left;
+		struct rb_node *last = info->topdown ? rb->rb_left : rb->rb_right;
+		bool enter_first = info->topdown ? look_right(vma, info) : look_left(vma, info);
+		bool enter_last = info->topdown ? look_left(vma, info) : look_right(vma, info);
 
-		if (vma->rb_subtree_gap < info->length)
-			break;
-		if (first)
-			found = search(info->topdown ? rb->rb_right : rb->rb_left, info);
+		if (enter_first && is_worth(first, info))
+			found = search(first, info);
 		if (found == NO_ADDRESS)
 			found = fit_below(vma, info);
-		rb = !last ? NULL : info->topdown ? rb->rb_left : rb->rb_right;
+		if (found != NO_ADDRESS || !enter_last)
+			break;
+		rb = last;
 	}
 	return found;
 }

@@ -46,14 +46,27 @@ static inline uint32_t upper_slot(const struct vma_index_node *node, uint64_t ad
 	return i + (node->ends[i] <= address);
 }
 
+/* A node far down is in no near cache: its lines are fetched side by side, not one after another as
+ * the search comes to them. */
+static inline void prefetch_node(const struct vma_index_node *node)
+{
+	const char *line = (const char *)node;
+
+	for (size_t i = 0; i < sizeof(*node); i += 64)
+		__builtin_prefetch(line + i);
+}
+
 struct vm_area_struct *vma_index_find(const struct mm_struct *mm, uint64_t address)
 {
 	const struct vma_index_node *node = mm->vma_index;
 
 	if (address >= mm->highest_vm_end)
 		return NULL;
-	for (uint32_t level = mm->vma_index_height; level; level--)
+	for (uint32_t level = mm->vma_index_height; level; level--) {
 		node = node->slots[upper_slot(node, address)];
+		if (level == 1)
+			prefetch_node(node);
+	}
 	return node->slots[upper_slot(node, address)];
 }
 
@@ -262,8 +275,14 @@ void vma_index_erase(struct mm_struct *mm, uint64_t end)
 		return;
 	find_path(mm, end, &path);
 	remove_slot(path.nodes[depth], path.slots[depth]);
-	for (; depth; depth--)
-		mend_parent(path.nodes[depth - 1], path.slots[depth - 1], path.nodes[depth]);
+	while (depth) {
+		struct vma_index_node *child = path.nodes[depth--];
+
+		if (child->count >= FEW &&
+		    last_end(child) == path.nodes[depth]->ends[path.slots[depth]])
+			return;
+		mend_parent(path.nodes[depth], path.slots[depth], child);
+	}
 	while (mm->vma_index_height && mm->vma_index->count <= 1) {
 		struct vma_index_node *root = mm->vma_index;
 
