@@ -60,7 +60,7 @@ int64_t pin_user_pages(struct mm_struct *mm, uint64_t address, uint32_t nr, bool
 /* `dirty`: data was copied into them. */
 void unpin_user_pages(struct quire *quire, struct page **pages, uint32_t nr, bool dirty);
 /* Populates [start, end): mlock, MAP_POPULATE, MADV_POPULATE_*. mmap_lock held for reading. 0, or
- * -errno of the first page that failed (-EFAULT, -ENOMEM, -EHWPOISON). */
+ * -errno of the first page that failed (-EFAULT, -ENOMEM). */
 QUIRE_MUST_CHECK int populate_vma_range(struct vm_area_struct *vma, uint64_t start, uint64_t end,
 					bool write);
 

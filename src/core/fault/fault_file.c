@@ -41,8 +41,8 @@ static uint32_t get_locked_page(struct vm_fault *vmf)
 	if (unlikely(error))
 		return error_to_result(error);
 	lock_page(vmf->page);
-	if (likely(page_mapping(vmf->page) == mapping &&
-		   vmf->pgoff << PAGE_SHIFT < i_size_read(mapping->host)))
+	if (likely(vmf->pgoff << PAGE_SHIFT < i_size_read(mapping->host) &&
+		   page_mapping(vmf->page) == mapping))
 		return VM_FAULT_DONE;
 	/* Truncated, or moved to swap, between the look-up and the lock. */
 	unlock_page(vmf->page);

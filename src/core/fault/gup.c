@@ -138,7 +138,7 @@ static void copy_pinned(struct quire *quire, struct page *page, uint64_t offset,
 int64_t access_process_vm(struct mm_struct *mm, uint64_t address, void *buffer, uint64_t bytes,
 			  bool write)
 {
-	struct page *pages[ACCESS_BATCH];
+	struct page *pages[ACCESS_BATCH] = {NULL};
 	uint64_t done = 0;
 
 	while (done < bytes) {
