@@ -16,8 +16,9 @@ python3 - <<'PYTHON' | xargs -0 -r -n 1 -P "$jobs" \
 	--extra-arg=-Wno-unknown-warning-option 2>/dev/null || failed=1
 import json, os, sys
 units = json.load(open("build/debug/compile_commands.json"))
-names = {os.path.relpath(os.path.join(u["directory"], u["file"])) for u in units}
-sys.stdout.write("".join(n + "\0" for n in sorted(names) if not n.endswith("_test.c")))
+names = {os.path.relpath(os.path.join(u["directory"], u["file"])) for u in units if u["file"].endswith(".c")}
+tests = {n for n in names if n.endswith("_test.c") or os.path.basename(n).startswith("test_")}
+sys.stdout.write("".join(n + "\0" for n in sorted(names - tests)))
 PYTHON
 
 # The compilers judge printf formats, and know the type of an enumeration; cppcheck does not.

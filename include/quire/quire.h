@@ -248,7 +248,24 @@ int quire_open(struct quire *quire, const char *name, uint64_t device, uint64_t 
 	       struct quire_store *store, int mode, quire_file **file);
 /* memfd_create(2): an object that goes to swap. shmem of fixed size for SysV. errno ENOMEM, EINVAL
  * (name longer than 249 bytes). */
-int quire_memfd_create(struct quire *quire, const char *name, quire_file **file);
+enum {
+	QUIRE_SEAL_SEAL = 0x01,
+	QUIRE_SEAL_SHRINK = 0x02,
+	QUIRE_SEAL_GROW = 0x04,
+	QUIRE_SEAL_WRITE = 0x08,
+};
+enum {
+	QUIRE_MFD_ALLOW_SEALING = 0x02,
+};
+int quire_memfd_create(struct quire *quire, const char *name, int flags, quire_file **file);
+/*
+ * fcntl(F_ADD_SEALS), F_GET_SEALS: seals belong to the object, all of a call or none. Without
+ * QUIRE_MFD_ALLOW_SEALING it carries QUIRE_SEAL_SEAL from the start. errno EPERM (sealed against
+ * sealing, handle not for writing), EBUSY (QUIRE_SEAL_WRITE while a writable shared mapping
+ * exists), EINVAL (not such an object, unknown seal).
+ */
+int quire_add_seals(quire_file *file, int seals);
+int quire_get_seals(quire_file *file);
 int quire_shm_create(struct quire *quire, const char *name, uint64_t bytes, quire_file **file);
 /* /dev/zero: mapping it is anonymous memory. */
 int quire_open_zero(struct quire *quire, quire_file **file);

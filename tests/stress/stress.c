@@ -91,7 +91,7 @@ static void begin(struct stress *stress)
 	EXPECT(!quire_swapon(stress->quire, swap, SWAP_PAGES * PAGE_SIZE));
 	stress->file = open_file(stress, 1, STRESS_FILE_PAGES);
 	stress->cut = open_file(stress, 2, STRESS_CUT_PAGES);
-	EXPECT(!quire_memfd_create(stress->quire, "memory", &stress->memory));
+	EXPECT(!quire_memfd_create(stress->quire, "memory", 0, &stress->memory));
 	EXPECT(!quire_mm_create(stress->quire, "first", NULL, &stress->mms[0]));
 	stress->counters = map_shared(stress, NULL, 1);
 	stress->file_map = map_shared(stress, stress->file, STRESS_FILE_PAGES);

@@ -97,7 +97,7 @@ struct model_file *model_memfd(struct sweep *sweep, uint32_t pages)
 {
 	struct model_file *file = new_file(sweep, 0);
 
-	STEP(sweep, MAY_NOMEM, quire_memfd_create(sweep->quire, "memory", &file->file) == 0);
+	STEP(sweep, MAY_NOMEM, quire_memfd_create(sweep->quire, "memory", 0, &file->file) == 0);
 	model_truncate(sweep, file, pages * PAGE_SIZE);
 	return file;
 }

@@ -119,7 +119,7 @@ static inline void make_file(struct fixture *f, uint64_t pages, uint8_t first)
 
 static inline void make_memfd(struct fixture *f, uint64_t pages)
 {
-	assert_ok(quire_memfd_create(f->quire, "object", &f->file));
+	assert_ok(quire_memfd_create(f->quire, "object", 0, &f->file));
 	assert_ok(quire_ftruncate(f->file, PAGES(pages)));
 }
 

@@ -24,7 +24,7 @@ QUIRE_MUST_CHECK int madvise_willneed(const struct madvise_range *range);
 /* Lets go of mmap_lock and takes it again: the VMA may be gone afterwards. -EINVAL, -EACCES, and
  * the errors of a hole punch. */
 QUIRE_MUST_CHECK int madvise_remove(const struct madvise_range *range);
-/* POPULATE_READ, POPULATE_WRITE. -EINVAL, -ENOMEM, -EFAULT, -EHWPOISON. */
+/* POPULATE_READ, POPULATE_WRITE. -EINVAL, -ENOMEM, -EFAULT. */
 QUIRE_MUST_CHECK int madvise_populate(const struct madvise_range *range);
 
 /* (madvise_reclaim.c) -EINVAL: the VMA is locked or of a kind that cannot. */

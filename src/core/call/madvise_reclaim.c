@@ -88,8 +88,6 @@ static uint64_t free_ptes(struct vm_area_struct *vma, pte_t *pte, uint64_t addre
 			set_pte(pte, 0);
 			swap_free(quire, pte_to_swp_entry(value));
 			swapped++;
-		} else if (pte_marker(value, SWP_TYPE_POISON)) {
-			set_pte(pte, 0);
 		}
 	}
 	if (swapped)

@@ -24,9 +24,11 @@
 #include "base/interval_tree.h"
 #include "base/list.h"
 #include "base/lock.h"
+#include "base/rbtree.h"
 #include "base/xarray.h"
 #include "core/frame/page.h"
 
+struct check_report;
 struct inode;
 struct mem_cgroup;
 struct mm_struct;
@@ -79,6 +81,9 @@ struct inode {
 					  clean state, ns; 0: clean */
 	_Atomic uint32_t refcount;     /* A; reaches its end under N */
 	struct list_head i_list;       /* N: all inodes of the instance */
+	struct rb_node i_node;         /* N: regular files, by (dev, ino) */
+	struct list_head i_idle;       /* N: regular files that lost their users; some may have new
+					  ones */
 	struct list_head i_files;      /* N: open handles, by f_list */
 	uint64_t sequence;             /* C: order of creation */
 	char name[64]; /* C: for people: base name of the file, "memfd:NAME", "dev/zero", "SYSV..."
@@ -142,6 +147,8 @@ void iget(struct inode *inode);
  * LOCK_MMAP is held.
  */
 void iput(struct inode *inode);
+/* The list of inodes against the tree and the list of idle ones. Nothing under way. */
+void inodes_validate(struct quire *quire, struct check_report *report);
 /* The object behind /dev/zero. 0 and a reference, or -ENOMEM. */
 QUIRE_MUST_CHECK int dev_zero_create(struct quire *quire, struct inode **inode);
 /* quire_destroy: writes back what can be, then frees every inode that is left, dirty or not. The

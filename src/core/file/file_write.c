@@ -206,9 +206,9 @@ static int check_seals(const struct inode *inode, struct io_buffer *buffer, uint
 	const uint32_t seals = atomic_load_explicit(&inode->seals, memory_order_relaxed);
 	const uint64_t size = i_size_read(inode);
 
-	if (seals & F_SEAL_WRITE)
+	if (seals & QUIRE_SEAL_WRITE)
 		return -EPERM;
-	if (!(seals & F_SEAL_GROW) || offset + buffer->bytes <= size)
+	if (!(seals & QUIRE_SEAL_GROW) || offset + buffer->bytes <= size)
 		return 0;
 	if (offset >= size)
 		return -EPERM;

@@ -9,7 +9,10 @@
  *
  * The list holds one reference of a regular file, none of a shmem object. The step off the list is
  * taken under inodes_lock, under which alone references are found anew, so it is taken once: by the
- * last user, by the next open when reclaim took the last page later, or with the instance.
+ * last user, by a later open when reclaim took the last page later, or with the instance.
+ *
+ * Regular files stand in a tree by identity as well, and those without users on a list from which
+ * each open looks at a few: so an open costs no more when there are many files.
  */
 #include "core/file/address_space.h"
 
@@ -22,6 +25,9 @@
 
 #include <errno.h>
 #include <string.h>
+
+/* Idle inodes that an open looks at: more than one, so that they go faster than they come. */
+#define REAP_BATCH 4
 
 static void address_space_init(struct address_space *mapping, struct inode *inode)
 {
@@ -44,6 +50,7 @@ static struct inode *inode_alloc(struct quire *quire, const char *name, enum ino
 	mutex_init(&inode->i_rwsem, LOCK_INODE);
 	address_space_init(&inode->i_data, inode);
 	list_init(&inode->i_files);
+	list_init(&inode->i_idle);
 	atomic_store_explicit(&inode->refcount, 1, memory_order_relaxed);
 	inode->sequence = atomic_fetch_add_explicit(&quire->next_id, 1, memory_order_relaxed);
 	strncpy(inode->name, name, sizeof(inode->name) - 1);
@@ -76,10 +83,47 @@ static uint32_t list_references(const struct inode *inode)
 	return inode->kind == INODE_REGULAR ? 1 : 0;
 }
 
+/* The identity as (dev, ino), dev first: below, equal to or above that of the inode. */
+static int compare_identity(uint64_t dev, uint64_t ino, const struct inode *inode)
+{
+	if (dev != inode->dev)
+		return dev < inode->dev ? -1 : 1;
+	return ino < inode->ino ? -1 : ino > inode->ino;
+}
+
+/* Under inodes_lock, and no inode of the identity is there. */
+static void tree_insert(struct inode *inode)
+{
+	struct rb_root *root = &inode->quire->inode_tree;
+	struct rb_node **link = &root->rb_node;
+	struct rb_node *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		link = compare_identity(inode->dev, inode->ino,
+					rb_entry(parent, struct inode, i_node)) < 0
+			       ? &parent->rb_left
+			       : &parent->rb_right;
+	}
+	rb_link_node(&inode->i_node, parent, link);
+	rb_insert_color(&inode->i_node, root);
+}
+
 static void list_insert(struct inode *inode)
 {
 	list_add_tail(&inode->i_list, &inode->quire->inodes);
 	atomic_fetch_add_explicit(&inode->refcount, list_references(inode), memory_order_relaxed);
+	if (inode->kind == INODE_REGULAR)
+		tree_insert(inode);
+}
+
+/* Under inodes_lock: nobody finds it any more. */
+static void list_remove(struct inode *inode)
+{
+	list_del(&inode->i_list);
+	list_del(&inode->i_idle);
+	if (inode->kind == INODE_REGULAR)
+		rb_erase(&inode->i_node, &inode->quire->inode_tree);
 }
 
 void iget(struct inode *inode)
@@ -87,11 +131,17 @@ void iget(struct inode *inode)
 	atomic_fetch_add_explicit(&inode->refcount, 1, memory_order_relaxed);
 }
 
-/* Under inodes_lock: only the list knows it, and no page keeps it there. */
-static bool inode_is_unused(const struct inode *inode)
+/* Under inodes_lock: only the list knows it. */
+static bool inode_is_idle(const struct inode *inode)
 {
 	return atomic_load_explicit(&inode->refcount, memory_order_acquire) ==
-		       list_references(inode) &&
+	       list_references(inode);
+}
+
+/* The same, and no page keeps it there. */
+static bool inode_is_unused(const struct inode *inode)
+{
+	return inode_is_idle(inode) &&
 	       (inode->kind != INODE_REGULAR ||
 		!atomic_load_explicit(&inode->i_data.nrpages, memory_order_relaxed));
 }
@@ -105,7 +155,9 @@ void iput(struct inode *inode)
 	atomic_fetch_sub_explicit(&inode->refcount, 1, memory_order_acq_rel);
 	last = inode_is_unused(inode);
 	if (last)
-		list_del(&inode->i_list);
+		list_remove(inode);
+	else if (inode_is_idle(inode))
+		list_move_tail(&inode->i_idle, &quire->idle_inodes);
 	spin_unlock(&quire->inodes_lock);
 	if (last)
 		inode_free(inode);
@@ -114,13 +166,17 @@ void iput(struct inode *inode)
 /* Under inodes_lock: the inode of the identity, with a reference, or NULL. */
 static struct inode *inode_find(struct quire *quire, uint64_t dev, uint64_t ino)
 {
-	struct inode *inode;
+	struct rb_node *node = quire->inode_tree.rb_node;
 
-	list_for_each_entry (inode, &quire->inodes, i_list) {
-		if (inode->kind == INODE_REGULAR && inode->dev == dev && inode->ino == ino) {
+	while (node) {
+		struct inode *inode = rb_entry(node, struct inode, i_node);
+		int order = compare_identity(dev, ino, inode);
+
+		if (!order) {
 			iget(inode);
 			return inode;
 		}
+		node = order < 0 ? node->rb_left : node->rb_right;
 	}
 	return NULL;
 }
@@ -143,16 +199,25 @@ static void inode_offer_store(struct inode *inode, struct quire_store *store)
 		unneeded->ops->close(unneeded);
 }
 
-/* Frees the inodes that nobody uses and whose last pages reclaim has taken. */
+/* Frees some of the inodes that nobody uses and whose last pages reclaim has taken. Those in use
+ * again leave the list here, those with pages go to its end. */
 static void inodes_reap(struct quire *quire)
 {
 	struct list_head unused = LIST_HEAD_INIT(unused);
 	struct inode *inode, *next;
 
 	spin_lock(&quire->inodes_lock);
-	list_for_each_entry_safe (inode, next, &quire->inodes, i_list)
-		if (inode_is_unused(inode))
-			list_move(&inode->i_list, &unused);
+	for (int i = 0; i < REAP_BATCH && !list_empty(&quire->idle_inodes); i++) {
+		inode = list_first_entry(&quire->idle_inodes, struct inode, i_idle);
+		if (!inode_is_idle(inode)) {
+			list_del_init(&inode->i_idle);
+		} else if (!inode_is_unused(inode)) {
+			list_move_tail(&inode->i_idle, &quire->idle_inodes);
+		} else {
+			list_remove(inode);
+			list_add(&inode->i_list, &unused);
+		}
+	}
 	spin_unlock(&quire->inodes_lock);
 	list_for_each_entry_safe (inode, next, &unused, i_list) {
 		list_del(&inode->i_list);
@@ -225,7 +290,7 @@ int shmem_create(struct quire *quire, const char *name, uint64_t bytes, bool nor
 	if (!inode)
 		return -ENOMEM;
 	inode->noreserve = noreserve;
-	inode->seals = F_SEAL_SEAL;
+	inode->seals = QUIRE_SEAL_SEAL;
 	error = shmem_account_size(inode, 0, bytes);
 	if (error) {
 		quire_free(inode);
@@ -282,7 +347,7 @@ int inodes_destroy(struct quire *quire)
 			list_del(&file->f_list);
 			quire_free(file);
 		}
-		list_del(&inode->i_list);
+		list_remove(inode);
 		inode_free(inode);
 	}
 	return error;

@@ -134,7 +134,7 @@ static int punch_locked(struct inode *inode, uint64_t offset, uint64_t bytes)
 	const uint64_t size_end = i_size_pages(inode) << PAGE_SHIFT;
 
 	if (inode->kind == INODE_SHMEM &&
-	    (atomic_load_explicit(&inode->seals, memory_order_relaxed) & F_SEAL_WRITE))
+	    (atomic_load_explicit(&inode->seals, memory_order_relaxed) & QUIRE_SEAL_WRITE))
 		return -EPERM;
 	if (inode->kind == INODE_REGULAR && !inode_store(inode)->writable)
 		return -EBADF;

@@ -23,9 +23,9 @@ static int add_seals(struct inode *inode, uint32_t seals)
 {
 	const uint32_t old = atomic_load_explicit(&inode->seals, memory_order_relaxed);
 
-	if (old & F_SEAL_SEAL)
+	if (old & QUIRE_SEAL_SEAL)
 		return -EPERM;
-	if ((seals & F_SEAL_WRITE) && !(old & F_SEAL_WRITE) &&
+	if ((seals & QUIRE_SEAL_WRITE) && !(old & QUIRE_SEAL_WRITE) &&
 	    !deny_writable_mappings(&inode->i_data))
 		return -EBUSY;
 	atomic_store_explicit(&inode->seals, old | seals, memory_order_release);
@@ -39,7 +39,7 @@ int memfd_add_seals(struct file *file, uint32_t seals)
 
 	if (!(file->f_mode & FMODE_WRITE))
 		return -EPERM;
-	if (inode->kind != INODE_SHMEM || (seals & ~F_ALL_SEALS))
+	if (inode->kind != INODE_SHMEM || (seals & ~MEMFD_ALL_SEALS))
 		return -EINVAL;
 	mutex_lock(&inode->i_rwsem);
 	error = add_seals(inode, seals);
@@ -57,6 +57,6 @@ int memfd_get_seals(struct file *file)
 void memfd_allow_sealing(struct inode *inode)
 {
 	mutex_lock(&inode->i_rwsem);
-	atomic_fetch_and_explicit(&inode->seals, ~F_SEAL_SEAL, memory_order_acq_rel);
+	atomic_fetch_and_explicit(&inode->seals, ~QUIRE_SEAL_SEAL, memory_order_acq_rel);
 	mutex_unlock(&inode->i_rwsem);
 }

@@ -9,8 +9,12 @@
 #ifndef QUIRE_CORE_FILE_SHMEM_H
 #define QUIRE_CORE_FILE_SHMEM_H
 
+#include <quire/quire.h>
+
 #include "core/file/filemap.h"
 #include "core/reclaim/swap.h"
+
+#define MEMFD_ALL_SEALS (QUIRE_SEAL_SEAL | QUIRE_SEAL_SHRINK | QUIRE_SEAL_GROW | QUIRE_SEAL_WRITE)
 
 enum shmem_intent {
 	SHMEM_READ,  /* to copy from: a hole is the zero page */
@@ -40,18 +44,11 @@ QUIRE_MUST_CHECK int shmem_account_size(struct inode *inode, uint64_t old_size, 
 /* `pages` pages with contents are gone. */
 void shmem_account_freed(struct inode *inode, uint64_t pages);
 
-/* Seals of fcntl(F_ADD_SEALS), with Linux's values. */
-#define F_SEAL_SEAL 0x0001u   /* no more seals */
-#define F_SEAL_SHRINK 0x0002u /* the object may not get shorter */
-#define F_SEAL_GROW 0x0004u   /* nor longer */
-#define F_SEAL_WRITE 0x0008u  /* nor change: no write call, no writable shared mapping */
-#define F_ALL_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-
 /*
- * Adds seals, all or none. A new object carries F_SEAL_SEAL; memfd_allow_sealing() takes it away
- * before anybody else knows the object, as MFD_ALLOW_SEALING does. -EPERM (handle not for writing,
- * F_SEAL_SEAL), -EBUSY (F_SEAL_WRITE with a writable shared mapping), -EINVAL (not shmem, unknown
- * seal). With F_SEAL_WRITE mapping->i_mmap_writable is negative.
+ * Adds seals, all or none. A new object carries QUIRE_SEAL_SEAL; memfd_allow_sealing() takes it
+ * away before anybody else knows the object, as QUIRE_MFD_ALLOW_SEALING does. -EPERM (handle not
+ * for writing, QUIRE_SEAL_SEAL), -EBUSY (QUIRE_SEAL_WRITE with a writable shared mapping), -EINVAL
+ * (not shmem, unknown seal). With QUIRE_SEAL_WRITE mapping->i_mmap_writable is negative.
  */
 QUIRE_MUST_CHECK int memfd_add_seals(struct file *file, uint32_t seals);
 /* The seals, or -EINVAL. */

@@ -192,30 +192,30 @@ static void seals_hold(void **state)
 	struct file *file = fixture->file;
 	char data[20] = "0123456789abcdefghi";
 
-	assert_int_equal(memfd_get_seals(file), F_SEAL_SEAL);
-	assert_int_equal(memfd_add_seals(file, F_SEAL_GROW), -EPERM);
+	assert_int_equal(memfd_get_seals(file), QUIRE_SEAL_SEAL);
+	assert_int_equal(memfd_add_seals(file, QUIRE_SEAL_GROW), -EPERM);
 	memfd_allow_sealing(fixture->inode);
 	assert_int_equal(memfd_get_seals(file), 0);
 	assert_int_equal(file_truncate(file, 100), 0);
 	assert_int_equal(memfd_add_seals(file, 0x100), -EINVAL);
-	assert_int_equal(memfd_add_seals(file, F_SEAL_GROW), 0);
+	assert_int_equal(memfd_add_seals(file, QUIRE_SEAL_GROW), 0);
 	assert_int_equal(file_truncate(file, 101), -EPERM);
 	assert_int_equal(filemap_write(file, NULL, data, 20, 100), -EPERM);
 	/* The part that fits is written. */
 	assert_int_equal(filemap_write(file, NULL, data, 20, 90), 10);
 	assert_int_equal(i_size_read(fixture->inode), 100);
 	assert_int_equal(file_truncate(file, 95), 0);
-	assert_int_equal(memfd_add_seals(file, F_SEAL_SHRINK), 0);
+	assert_int_equal(memfd_add_seals(file, QUIRE_SEAL_SHRINK), 0);
 	assert_int_equal(file_truncate(file, 94), -EPERM);
 	assert_int_equal(file_truncate(file, 95), 0);
 
 	assert_int_equal(filemap_write(file, NULL, data, 1, 0), 1);
-	assert_int_equal(memfd_add_seals(file, F_SEAL_WRITE), 0);
+	assert_int_equal(memfd_add_seals(file, QUIRE_SEAL_WRITE), 0);
 	assert_int_equal(filemap_write(file, NULL, data, 1, 0), -EPERM);
 	assert_int_equal(file_punch_hole(file, 0, 10), -EPERM);
-	assert_int_equal(memfd_add_seals(file, F_SEAL_SEAL), 0);
-	assert_int_equal(memfd_add_seals(file, F_SEAL_SEAL), -EPERM);
-	assert_int_equal(memfd_get_seals(file), F_ALL_SEALS);
+	assert_int_equal(memfd_add_seals(file, QUIRE_SEAL_SEAL), 0);
+	assert_int_equal(memfd_add_seals(file, QUIRE_SEAL_SEAL), -EPERM);
+	assert_int_equal(memfd_get_seals(file), MEMFD_ALL_SEALS);
 }
 
 static void write_seal_waits_for_writable_mappings(void **state)
@@ -236,10 +236,11 @@ static void write_seal_waits_for_writable_mappings(void **state)
 	address = do_mmap(mm, &request);
 	assert_true(address > 0);
 	/* One that cannot be had: none is. */
-	assert_int_equal(memfd_add_seals(fixture->file, F_SEAL_WRITE | F_SEAL_GROW), -EBUSY);
+	assert_int_equal(memfd_add_seals(fixture->file, QUIRE_SEAL_WRITE | QUIRE_SEAL_GROW),
+			 -EBUSY);
 	assert_int_equal(memfd_get_seals(fixture->file), 0);
 	assert_int_equal(do_munmap(mm, (uint64_t)address, PAGE_SIZE), 0);
-	assert_int_equal(memfd_add_seals(fixture->file, F_SEAL_WRITE), 0);
+	assert_int_equal(memfd_add_seals(fixture->file, QUIRE_SEAL_WRITE), 0);
 	assert_int_equal(do_mmap(mm, &request), -EPERM);
 	mm_destroy(mm);
 }

@@ -206,8 +206,8 @@ static int truncate_shmem(struct inode *inode, uint64_t size)
 	const uint32_t seals = atomic_load_explicit(&inode->seals, memory_order_relaxed);
 	int error;
 
-	if ((size < old_size && (seals & F_SEAL_SHRINK)) ||
-	    (size > old_size && (seals & F_SEAL_GROW)))
+	if ((size < old_size && (seals & QUIRE_SEAL_SHRINK)) ||
+	    (size > old_size && (seals & QUIRE_SEAL_GROW)))
 		return -EPERM;
 	if (size >= old_size) {
 		error = shmem_account_size(inode, old_size, size);

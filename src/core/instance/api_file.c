@@ -4,6 +4,7 @@
  */
 #include "base/alloc.h"
 #include "core/file/filemap.h"
+#include "core/file/shmem.h"
 #include "core/instance/api.h"
 #include "core/instance/instance.h"
 
@@ -56,14 +57,28 @@ static int open_shmem(struct quire *quire, const char *name, uint64_t bytes, boo
 	return open_inode(inode, FMODE_READ | FMODE_WRITE, file);
 }
 
-int quire_memfd_create(struct quire *quire, const char *name, quire_file **file)
+int quire_memfd_create(struct quire *quire, const char *name, int flags, quire_file **file)
 {
 	char label[MEMFD_NAME_MAX + sizeof("memfd:")] = "memfd:";
+	int error;
 
-	if (strlen(name) > MEMFD_NAME_MAX)
+	if (strlen(name) > MEMFD_NAME_MAX || (flags & ~QUIRE_MFD_ALLOW_SEALING))
 		return api_status(-EINVAL);
-	strcat(label, name);
-	return api_status(open_shmem(quire, label, 0, true, file));
+	memcpy(label + strlen(label), name, strlen(name) + 1);
+	error = open_shmem(quire, label, 0, true, file);
+	if (!error && (flags & QUIRE_MFD_ALLOW_SEALING))
+		memfd_allow_sealing((*file)->f_inode);
+	return api_status(error);
+}
+
+int quire_add_seals(quire_file *file, int seals)
+{
+	return api_status(memfd_add_seals(file, (uint32_t)seals));
+}
+
+int quire_get_seals(quire_file *file)
+{
+	return api_status(memfd_get_seals(file));
 }
 
 int quire_shm_create(struct quire *quire, const char *name, uint64_t bytes, quire_file **file)

@@ -7,11 +7,16 @@
  * is changed only by exchange or compare-and-exchange. An empty or non-present one is changed by a
  * plain atomic store under the lock.
  *
- * Present:      [63] NX | [52..62] software | [12..51] frame | [6] D | [5] A | [2] U | [1] W | [0]
- * P A mapping without access (PROT_NONE) keeps its frame: P set, U clear, so that no user access
- * succeeds. Non-present:  [0] = 0, [3..7] swap type, [8] anon-exclusive, [12..61] swap slot, [62] =
- * 1 so that it is never all zero type SWP_TYPE_GUARD is a guard marker (MADV_GUARD_INSTALL),
- * SWP_TYPE_POISON a page whose contents were lost to an I/O error.
+ * Present:
+ *   [63] NX, [52..62] software, [12..51] frame, [6] D, [5] A, [2] U, [1] W, [0] P = 1
+ *
+ * A mapping without access (PROT_NONE) keeps its frame: P set, U clear, so that no user access
+ * succeeds.
+ *
+ * Not present:
+ *   [62] = 1 so that it is never all zero, [12..61] slot, [8] anon-exclusive, [3..7] type, [0] = 0
+ *
+ * The type is a swap area, or SWP_TYPE_GUARD: a guard marker (MADV_GUARD_INSTALL).
  *
  * Tables: upper levels change under mm->page_table_lock; entries of the last level under the lock
  * in the table's struct page (LOCK_PTE). A table is freed only with mm->mmap_lock held for writing,
@@ -49,7 +54,6 @@ typedef _Atomic uint64_t pte_t;
 #define PMD_SIZE ((uint64_t)1 << PMD_SHIFT)
 
 #define SWP_TYPE_GUARD 31
-#define SWP_TYPE_POISON 30
 #define MAX_SWAP_AREAS 8
 #define SWP_EXCLUSIVE ((pteval_t)1 << 8)
 

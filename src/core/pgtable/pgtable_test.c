@@ -38,7 +38,6 @@ static void swap_entries_keep_type_and_slot(void **state)
 		}
 	}
 	assert_true(pte_guard(pte_make_marker(SWP_TYPE_GUARD)));
-	assert_true(pte_marker(pte_make_marker(SWP_TYPE_POISON), SWP_TYPE_POISON));
 	assert_false(pte_swap(pte_make_marker(SWP_TYPE_GUARD)));
 	assert_false(pte_guard(0) || pte_swap(0));
 }

@@ -48,7 +48,7 @@ static void check_pte(struct table_check *check, uint64_t address, pteval_t pte)
 		return;
 	if (!pte_present(pte)) {
 		CHECK_THAT(check->report,
-			   pte_swap(pte) || pte_guard(pte) || pte_marker(pte, SWP_TYPE_POISON),
+			   pte_swap(pte) || pte_guard(pte),
 			   "%#llx holds %#llx, which is no swap entry", at,
 			   (unsigned long long)pte);
 		CHECK_THAT(check->report,

@@ -44,7 +44,7 @@ static void validate_anon(struct vm_area_struct *vma, struct check_report *repor
 
 		if (!root)
 			root = anon_vma_root(anon_vma);
-		own_found |= anon_vma == own;
+		own_found |= own && anon_vma == own;
 		CHECK_THAT(report, avc->vma == vma, "chain node of VMA %llx names another VMA",
 			   (unsigned long long)vma->vm_start);
 		CHECK_THAT(report, anon_vma_root(anon_vma) == root,

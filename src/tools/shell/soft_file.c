@@ -211,7 +211,7 @@ struct shell_result soft_memfd(struct shell_task *task, const char *name)
 	quire_file *file;
 
 	soft_background(task->machine);
-	if (quire_memfd_create(task->machine->quire, name, &file) != 0)
+	if (quire_memfd_create(task->machine->quire, name, 0, &file) != 0)
 		return soft_result(-1);
 	return soft_result(install(task, file, -1));
 }

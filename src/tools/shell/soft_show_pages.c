@@ -87,8 +87,6 @@ static void entry_text(pteval_t entry, char *text, size_t size)
 		snprintf(text, size, "frame %" PRIu64 " %s", pte_pfn(entry), bits);
 	} else if (pte_guard(entry)) {
 		snprintf(text, size, "guard");
-	} else if (pte_marker(entry, SWP_TYPE_POISON)) {
-		snprintf(text, size, "poisoned");
 	} else {
 		swp_entry_t swap = pte_to_swp_entry(entry);
 
