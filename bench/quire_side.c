@@ -5,9 +5,9 @@
  */
 #include "bench/bench.h"
 #include "machine/soft/soft.h"
-#include "store/file_store.h"
-#include "store/memory_store.h"
 
+#include <quire/file_store.h>
+#include <quire/memory_store.h>
 #include <quire/quire.h>
 
 #include <errno.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The store of a regular file (store/file_store.h): its operations, and transfers by plain system
+ * The store of a regular file (quire/file_store.h): its operations, and transfers by plain system
  * calls.
  */
 #define _GNU_SOURCE
-#include "store/file_store.h"
+#include <quire/file_store.h>
 
 #include "base/alloc.h"
 #include "base/check.h"

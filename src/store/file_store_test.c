@@ -4,7 +4,7 @@
  * io_uring, those that insist on it are skipped.
  */
 #define _GNU_SOURCE
-#include "store/file_store.h"
+#include <quire/file_store.h>
 
 #include "base/alloc.h"
 #include "base/fail.h"

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A store that makes another one go wrong (store/inject_store.h).
+ * A store that makes another one go wrong (quire/inject_store.h).
  *
  * A call that no rule hits is passed on as it is. A transfer that a rule hits gets an envelope: a
  * request of its own for the inner store, whose completion then completes the original with the
  * result that the rule wants.
+ *
+ * Besides its own rules it obeys FAIL_STORE of base/fail.h: the call that is hit fails with -EIO, a
+ * transfer through `done`.
  */
-#include "store/inject_store.h"
+#include <quire/inject_store.h>
 
 #include "base/alloc.h"
 #include "base/check.h"

@@ -3,12 +3,13 @@
  * Tests of the injecting store: which call is hit, errors at submission and completion, cut and
  * delayed transfers, counts.
  */
-#include "store/inject_store.h"
+#include <quire/inject_store.h>
 
 #include "base/alloc.h"
 #include "base/fail.h"
-#include "store/memory_store.h"
 #include "store/store_test.h"
+
+#include <quire/memory_store.h>
 
 #include <errno.h>
 

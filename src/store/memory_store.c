@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A store in memory (store/memory_store.h): a sparse array of pages.
+ * A store in memory (quire/memory_store.h): a sparse array of pages.
  *
  * The bytes of a last page beyond the size are zero, so that growing the store shows zeroes.
  */
-#include "store/memory_store.h"
+#include <quire/memory_store.h>
 
 #include "base/alloc.h"
 #include "base/check.h"

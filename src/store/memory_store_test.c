@@ -3,7 +3,7 @@
  * Tests of the store in memory: sparse reading, growing, cutting, discarding, running out of
  * memory, several threads.
  */
-#include "store/memory_store.h"
+#include <quire/memory_store.h>
 
 #include "base/alloc.h"
 #include "base/fail.h"

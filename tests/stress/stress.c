@@ -9,7 +9,8 @@
 #include "stress.h"
 
 #include "base/alloc.h"
-#include "store/memory_store.h"
+
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <stdarg.h>

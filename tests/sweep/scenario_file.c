@@ -4,8 +4,8 @@
  */
 #include "sweep.h"
 
-#include "store/file_store.h"
-#include "store/inject_store.h"
+#include <quire/file_store.h>
+#include <quire/inject_store.h>
 
 #include <errno.h>
 #include <string.h>

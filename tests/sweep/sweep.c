@@ -14,7 +14,8 @@
 
 #include "base/alloc.h"
 #include "base/prng.h"
-#include "store/memory_store.h"
+
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <stdarg.h>

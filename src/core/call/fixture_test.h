@@ -15,7 +15,8 @@
 #include "core/instance/test_instance.h"
 #include "core/reclaim/vmscan.h"
 #include "core/vma/vma.h"
-#include "store/memory_store.h"
+
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <setjmp.h>

@@ -8,7 +8,8 @@
 
 #include "core/call/fixture_test.h"
 #include "core/reclaim/swap.h"
-#include "store/inject_store.h"
+
+#include <quire/inject_store.h>
 
 #define PRIVATE QUIRE_MAP_PRIVATE
 #define SHARED QUIRE_MAP_SHARED

@@ -10,8 +10,9 @@
 #include "core/file/file_test.h"
 #include "core/file/internal.h"
 #include "core/file/writeback.h"
-#include "store/inject_store.h"
-#include "store/memory_store.h"
+
+#include <quire/inject_store.h>
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <setjmp.h>

@@ -7,7 +7,8 @@
 #include "base/alloc.h"
 #include "core/file/internal.h"
 #include "core/reclaim/vmscan.h"
-#include "store/memory_store.h"
+
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <setjmp.h>

@@ -8,7 +8,8 @@
 #include "base/fail.h"
 #include "core/fault/fault.h"
 #include "core/reclaim/vmscan.h"
-#include "store/memory_store.h"
+
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <setjmp.h>

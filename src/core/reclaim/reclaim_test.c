@@ -7,8 +7,9 @@
 #include "core/fault/fault.h"
 #include "core/instance/test_instance.h"
 #include "core/reclaim/vmscan.h"
-#include "store/inject_store.h"
-#include "store/memory_store.h"
+
+#include <quire/inject_store.h>
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <setjmp.h>

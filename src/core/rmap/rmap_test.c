@@ -11,7 +11,8 @@
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
 #include "core/vma/vma.h"
-#include "store/memory_store.h"
+
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <setjmp.h>

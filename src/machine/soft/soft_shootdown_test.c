@@ -8,7 +8,8 @@
 #include "base/prng.h"
 #include "core/pgtable/mmu_gather.h"
 #include "machine/soft/fixture_test.h"
-#include "store/memory_store.h"
+
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <pthread.h>

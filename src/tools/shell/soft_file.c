@@ -11,9 +11,10 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "store/file_store.h"
 #include "tools/shell/memory.h"
 #include "tools/shell/soft_task.h"
+
+#include <quire/file_store.h>
 
 struct soft_descriptor *soft_descriptor(struct shell_task *task, int fd)
 {

@@ -15,9 +15,10 @@
 #include <unistd.h>
 
 #include "core/vma/mm.h"
-#include "store/file_store.h"
 #include "tools/shell/memory.h"
 #include "tools/shell/soft_task.h"
+
+#include <quire/file_store.h>
 
 struct shell_result soft_result(int64_t value)
 {

@@ -12,10 +12,14 @@
  * child made by fork(2) has the ring but not the thread: it must not use file stores that it
  * inherited.
  */
-#ifndef QUIRE_STORE_FILE_STORE_H
-#define QUIRE_STORE_FILE_STORE_H
+#ifndef QUIRE_FILE_STORE_H
+#define QUIRE_FILE_STORE_H
 
 #include <quire/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 enum quire_file_io {
 	QUIRE_FILE_IO_AUTO,  /* as above */
@@ -36,5 +40,9 @@ int quire_file_store_create(int fd, bool writable, enum quire_file_io io,
 
 /* Whether the store's transfers may go through io_uring. */
 bool quire_file_store_uses_ring(const struct quire_store *store);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

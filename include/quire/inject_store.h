@@ -3,14 +3,15 @@
  * A store around another one that counts calls and makes chosen ones go wrong: errors at submission
  * or at completion, transfers that stop short, completions that wait. Everything is counted in
  * calls and steps, nothing in time, so a run can be repeated.
- *
- * Besides its own rules it obeys FAIL_STORE of base/fail.h: the call that is hit fails with -EIO, a
- * transfer through `done`.
  */
-#ifndef QUIRE_STORE_INJECT_STORE_H
-#define QUIRE_STORE_INJECT_STORE_H
+#ifndef QUIRE_INJECT_STORE_H
+#define QUIRE_INJECT_STORE_H
 
 #include <quire/store.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* The operations of a store; each kind has its own count of calls and its own rule. */
 enum quire_inject_kind {
@@ -56,5 +57,9 @@ uint64_t quire_inject_calls(struct quire_store *store, enum quire_inject_kind ki
 /* One step for each transfer held back: those whose delay is over start, in the order of their
  * submission. Returns how many are still held. */
 uint64_t quire_inject_step(struct quire_store *store);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
