@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Consistency of an address_space with the pages and VMAs that belong to it.
+ * Consistency of an address_space with the pages and VMAs that belong to it, and of the inodes'
+ * lists and tree.
  */
 #include "base/check.h"
 #include "core/file/filemap.h"
@@ -134,4 +135,30 @@ void address_space_validate(struct address_space *mapping, struct check_report *
 	read_lock(&mapping->i_mmap_lock);
 	validate_i_mmap(mapping, report);
 	read_unlock(&mapping->i_mmap_lock);
+}
+
+static bool identities_in_order(const struct rb_node *earlier, const struct rb_node *later)
+{
+	const struct inode *a = rb_entry(earlier, struct inode, i_node);
+	const struct inode *b = rb_entry(later, struct inode, i_node);
+
+	return a->dev < b->dev || (a->dev == b->dev && a->ino < b->ino);
+}
+
+void inodes_validate(struct quire *quire, struct check_report *report)
+{
+	const struct rb_check check = {.in_order = identities_in_order};
+	const uint64_t in_tree = rb_validate(&quire->inode_tree, &check, report);
+	uint64_t regular = 0;
+	struct inode *inode;
+
+	list_for_each_entry (inode, &quire->inodes, i_list) {
+		if (inode->kind != INODE_REGULAR)
+			continue;
+		regular++;
+		CHECK_THAT(report, inode->refcount > 1 || !list_empty(&inode->i_idle),
+			   "%s: without users and not idle", inode->name);
+	}
+	CHECK_THAT(report, regular == in_tree, "%llu files, of which %llu can be found",
+		   (unsigned long long)regular, (unsigned long long)in_tree);
 }

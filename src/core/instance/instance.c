@@ -133,6 +133,7 @@ static int init_instance(struct quire *quire)
 	spin_lock_init(&quire->anon_vma_lock, LOCK_LEAF);
 	list_init(&quire->mms);
 	list_init(&quire->inodes);
+	list_init(&quire->idle_inodes);
 	prng_seed(&quire->prng, quire->params.seed);
 
 	error = stat_init(&quire->events, QUIRE_EVENTS);

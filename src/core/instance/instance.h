@@ -12,6 +12,7 @@
 #include <quire/quire.h>
 
 #include "base/prng.h"
+#include "base/rbtree.h"
 #include "base/stat.h"
 #include "core/frame/frame.h"
 #include "core/reclaim/memcg.h"
@@ -60,7 +61,9 @@ struct quire {
 	struct mutex lock;
 	struct list_head mms; /* I */
 	struct spinlock inodes_lock;
-	struct list_head inodes; /* inodes_lock */
+	struct list_head inodes;      /* inodes_lock */
+	struct rb_root inode_tree;    /* inodes_lock: regular files by (dev, ino) */
+	struct list_head idle_inodes; /* inodes_lock: regular files without users, oldest first */
 
 	_Atomic(struct swap_area *) swap[MAX_SWAP_AREAS]; /* A: set once */
 	_Atomic int64_t committed;                        /* A: pages */

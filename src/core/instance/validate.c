@@ -102,6 +102,7 @@ void instance_validate(struct quire *quire, struct check_report *report)
 	}
 	list_for_each_entry (inode, &quire->inodes, i_list)
 		address_space_validate(&inode->i_data, report);
+	inodes_validate(quire, report);
 	validate_frames(quire, report);
 	mutex_unlock(&quire->lock);
 	swap_validate(quire, report);
