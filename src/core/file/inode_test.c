@@ -4,7 +4,10 @@
  */
 #include "base/alloc.h"
 #include "base/fail.h"
+#include "base/prng.h"
 #include "core/file/file_test.h"
+
+#include <quire/memory_store.h>
 
 #include <errno.h>
 #include <setjmp.h>
@@ -176,6 +179,109 @@ static void instance_takes_everything_with_it(void **state)
 	assert_int_equal(quire_alloc_live(), live);
 }
 
+#define MODEL_FILES 4000
+#define MODEL_STEPS 40000
+#define MODEL_DIRTY 100
+
+/* What must be known of one identity. */
+struct model_file {
+	struct file *handle; /* NULL: not open */
+	uint64_t sequence;   /* of the inode when it was last seen */
+	bool dirty;          /* has a page, so it stays when it is closed */
+};
+
+/* Identities that differ in either half only, at both ends of the range. */
+static uint64_t model_dev(uint64_t i)
+{
+	return i % 3 ? i % 3 : UINT64_MAX;
+}
+
+static uint64_t model_ino(uint64_t i)
+{
+	return i / 3 % 2 ? UINT64_MAX - i / 6 : 10 + i / 6;
+}
+
+static void model_open(struct quire *quire, struct model_file *model, uint64_t i)
+{
+	const bool known = model[i].handle || model[i].dirty;
+	struct quire_store *store;
+	struct inode *inode;
+	struct file *handle;
+
+	assert_int_equal(quire_memory_store_create(0, &store), 0);
+	assert_int_equal(inode_get(quire, model_dev(i), model_ino(i), "model", store, &inode), 0);
+	assert_true(inode->dev == model_dev(i) && inode->ino == model_ino(i));
+	assert_int_equal(inode->sequence == model[i].sequence, known);
+	model[i].sequence = inode->sequence;
+	handle = file_alloc(inode, FMODE_READ | FMODE_WRITE);
+	assert_non_null(handle);
+	iput(inode);
+	if (model[i].handle)
+		fput(model[i].handle);
+	model[i].handle = handle;
+}
+
+static void model_close(struct model_file *model, uint64_t i)
+{
+	fput(model[i].handle);
+	model[i].handle = NULL;
+}
+
+static uint64_t count_inodes(const struct quire *quire)
+{
+	uint64_t count = 0;
+	const struct list_head *entry;
+
+	for (entry = quire->inodes.next; entry != &quire->inodes; entry = entry->next)
+		count++;
+	return count;
+}
+
+static void thousands_of_files_agree_with_a_model(void **state)
+{
+	struct file_fixture *fixture = *state;
+	struct model_file *model = calloc(MODEL_FILES, sizeof(*model));
+	uint64_t expected = 1, nr_dirty = 0;
+	struct prng prng;
+
+	assert_non_null(model);
+	prng_seed(&prng, 1);
+	for (uint64_t i = 0; i < MODEL_FILES; i++)
+		model_open(fixture->quire, model, i);
+	assert_int_equal(count_inodes(fixture->quire), 1 + MODEL_FILES);
+	for (uint64_t step = 0; step < MODEL_STEPS; step++) {
+		const uint64_t i = prng_below(&prng, MODEL_FILES);
+
+		if (!model[i].handle || prng_below(&prng, 4) == 0)
+			model_open(fixture->quire, model, i);
+		else
+			model_close(model, i);
+		if (model[i].handle && !model[i].dirty && nr_dirty < MODEL_DIRTY &&
+		    prng_below(&prng, 50) == 0) {
+			assert_int_equal(filemap_write(model[i].handle, NULL, "x", 1, 0), 1);
+			model[i].dirty = true;
+			nr_dirty++;
+		}
+		if (step % 8000 == 0)
+			test_instance_check(&fixture->test);
+	}
+	for (uint64_t i = 0; i < MODEL_FILES; i++)
+		expected += model[i].handle || model[i].dirty;
+	assert_int_equal(count_inodes(fixture->quire), expected);
+
+	/* Without users and pages they go, a few at each open. */
+	for (uint64_t i = 0; i < MODEL_FILES; i++)
+		if (model[i].handle)
+			model_close(model, i);
+	assert_int_equal(count_inodes(fixture->quire), 1 + MODEL_DIRTY);
+	assert_int_equal(quire_writeback(fixture->quire), 0);
+	assert_true(quire_reclaim(fixture->quire, NULL, MODEL_DIRTY) >= MODEL_DIRTY);
+	for (uint64_t i = 0; i < MODEL_DIRTY; i++)
+		open_another(fixture, MODEL_FILES + i);
+	assert_int_equal(count_inodes(fixture->quire), 1);
+	free(model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +295,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(errors_of_opening_leave_the_store_to_the_caller,
 						setup, teardown),
 		cmocka_unit_test(instance_takes_everything_with_it),
+		cmocka_unit_test_setup_teardown(thousands_of_files_agree_with_a_model, setup,
+						teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
