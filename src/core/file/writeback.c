@@ -22,6 +22,8 @@
 /* Pages written each time. */
 #define BACKGROUND_CHUNK 1024
 #define THROTTLE_CHUNK 256
+/* Pages that reclaim writes at a time: dirty pages beside a victim are old as a rule, too. */
+#define RECLAIM_CLUSTER 32
 
 /* One pass over a file. */
 struct write_pass {
@@ -270,10 +272,85 @@ int writeback_instance(struct quire *quire, struct writeback_control *control)
 	return first_error;
 }
 
+/* What is written in one request around a victim of reclaim: an aligned piece of the file at most.
+ * The pages have a reference each. */
+struct write_cluster {
+	struct address_space *mapping;
+	pgoff_t first;
+	struct page *pages[RECLAIM_CLUSTER];
+	uint64_t bytes[RECLAIM_CLUSTER];
+};
+
+static void cluster_set(struct write_cluster *cluster, struct page *page, uint64_t bytes)
+{
+	const uint64_t i = page->index - cluster->first;
+
+	cluster->pages[i] = page;
+	cluster->bytes[i] = bytes;
+}
+
+/* The page is under writeback from here on, if that needs no waiting. 0: it is not. */
+static uint64_t start_neighbour(struct address_space *mapping, struct page *page)
+{
+	uint64_t bytes = 0;
+
+	if (!page_test(page, PG_dirty) || page_test(page, PG_error) || !trylock_page(page))
+		return 0;
+	if (page_mapping(page) == mapping && !page_test(page, PG_writeback))
+		bytes = start_page_writeback(mapping, page);
+	unlock_page(page);
+	return bytes;
+}
+
+/* False: the run of dirty pages ends here. */
+static bool cluster_add(struct write_cluster *cluster, pgoff_t index)
+{
+	struct address_space *mapping = cluster->mapping;
+	struct page *page = filemap_lookup(mapping, index);
+	uint64_t bytes;
+
+	if (!page)
+		return false;
+	bytes = start_neighbour(mapping, page);
+	if (bytes)
+		cluster_set(cluster, page, bytes);
+	else
+		put_page(mapping->host->quire, page);
+	return bytes;
+}
+
+/* The victim is under writeback, which keeps its inode alive until it is submitted. */
+static int write_around(struct address_space *mapping, struct page *victim, uint64_t bytes)
+{
+	struct quire *quire = mapping->host->quire;
+	struct page_io_batch batch = {.mapping = mapping, .direction = QUIRE_WRITE};
+	struct write_cluster cluster = {
+		.mapping = mapping,
+		.first = victim->index & ~(pgoff_t)(RECLAIM_CLUSTER - 1),
+	};
+	uint64_t from = victim->index - cluster.first;
+	uint64_t end = from + 1;
+
+	get_page(victim);
+	cluster_set(&cluster, victim, bytes);
+	if (!page_test(victim, PG_error)) {
+		while (from && cluster_add(&cluster, cluster.first + from - 1))
+			from--;
+		while (end < RECLAIM_CLUSTER && cluster_add(&cluster, cluster.first + end))
+			end++;
+	}
+	batch.limit = (uint32_t)(end - from);
+	for (uint64_t i = from; i < end; i++)
+		page_io_batch_add(&batch, cluster.pages[i], cluster.bytes[i]);
+	page_io_batch_submit(&batch);
+	for (uint64_t i = from; i < end; i++)
+		put_page(quire, cluster.pages[i]);
+	return batch.error;
+}
+
 int writeback_one_page(struct page *page)
 {
 	struct address_space *mapping = page_mapping(page);
-	struct page_io_batch batch = {.mapping = mapping, .direction = QUIRE_WRITE, .limit = 1};
 	uint64_t bytes;
 	bool dirty;
 
@@ -283,9 +360,7 @@ int writeback_one_page(struct page *page)
 	unlock_page(page);
 	if (!bytes)
 		return dirty ? -EAGAIN : 0;
-	page_io_batch_add(&batch, page, bytes);
-	page_io_batch_submit(&batch);
-	return batch.error;
+	return write_around(mapping, page, bytes);
 }
 
 void balance_dirty_pages(struct address_space *mapping)

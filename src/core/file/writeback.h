@@ -25,8 +25,10 @@ QUIRE_MUST_CHECK int writeback_mapping(struct address_space *mapping,
 				       struct writeback_control *control);
 /* All files of the instance, oldest dirty first. */
 QUIRE_MUST_CHECK int writeback_instance(struct quire *quire, struct writeback_control *control);
-/* One locked dirty page (reclaim): starts its write and unlocks it. -EIO etc.: still dirty,
- * unlocked. */
+/*
+ * One locked dirty page (reclaim): starts its write and unlocks it. Dirty pages right beside it
+ * that can be locked at once go with it, in the same request. -EIO etc.: still dirty, unlocked.
+ */
 QUIRE_MUST_CHECK int writeback_one_page(struct page *page);
 /*
  * Called by who dirties pages, with no page locked: starts writeback when the instance's dirty

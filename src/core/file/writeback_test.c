@@ -258,24 +258,101 @@ static void lack_of_memory_is_no_write_error(void **state)
 	assert_int_equal(fixture->quire->nr_dirty, 0);
 }
 
-static void one_page_is_written_for_reclaim(void **state)
+static int write_for_reclaim(struct file_fixture *fixture, pgoff_t index)
+{
+	struct page *page = filemap_lookup(fixture->mapping, index);
+	int error;
+
+	assert_non_null(page);
+	lock_page(page);
+	error = writeback_one_page(page);
+	put_page(fixture->quire, page);
+	return error;
+}
+
+static void reclaim_writes_the_dirty_neighbours_too(void **state)
 {
 	struct file_fixture *fixture = *state;
-	struct page *page;
+	struct page *locked;
 
-	dirty(fixture->file, 9, 10, 5);
-	page = filemap_lookup(fixture->mapping, 10);
-	lock_page(page);
-	assert_int_equal(writeback_one_page(page), 0);
-	assert_request(fixture->store, 0, 10 * PAGE_SIZE, 1);
-	assert_int_equal(fixture->quire->nr_dirty, 1);
-	lock_page(page);
-	set_page_dirty(page);
+	/* A run ends at a page that is clean, or locked, or at the end of an aligned piece. */
+	dirty(fixture->file, 9, 14, 5);
+	dirty(fixture->file, 16, 16, 5);
+	dirty(fixture->file, 24, 40, 5);
+	assert_int_equal(write_for_reclaim(fixture, 11), 0);
+	assert_int_equal(fixture->store->nr_log, 1);
+	assert_request(fixture->store, 0, 9 * PAGE_SIZE, 6);
+	locked = filemap_lookup(fixture->mapping, 27);
+	lock_page(locked);
+	assert_int_equal(write_for_reclaim(fixture, 31), 0);
+	unlock_page(locked);
+	put_page(fixture->quire, locked);
+	assert_int_equal(fixture->store->nr_log, 2);
+	assert_request(fixture->store, 1, 28 * PAGE_SIZE, 4);
+	assert_int_equal(write_for_reclaim(fixture, 32), 0);
+	assert_request(fixture->store, 2, 32 * PAGE_SIZE, 9);
+	assert_int_equal(write_for_reclaim(fixture, 24), 0);
+	assert_request(fixture->store, 3, 24 * PAGE_SIZE, 4);
+	assert_int_equal(write_for_reclaim(fixture, 16), 0);
+	assert_request(fixture->store, 4, 16 * PAGE_SIZE, 1);
+	assert_int_equal(fixture->quire->nr_dirty, 0);
+	file_fixture_check(fixture);
+}
+
+/* A failure leaves all of them dirty; from then on each goes alone, so one bad place costs no
+ * other page. */
+static void reclaim_keeps_what_it_cannot_write(void **state)
+{
+	struct file_fixture *fixture = *state;
+
+	dirty(fixture->file, 0, 3, 6);
 	fixture->store->submit_error = -EIO;
-	assert_int_equal(writeback_one_page(page), -EIO);
-	assert_true(page_test(page, PG_dirty) && !page_test(page, PG_writeback));
+	fixture->store->error_offset = PAGE_SIZE;
+	assert_int_equal(write_for_reclaim(fixture, 2), -EIO);
+	assert_int_equal(fixture->quire->nr_dirty, 4);
+	for (pgoff_t index = 0; index < 4; index++)
+		assert_int_equal(write_for_reclaim(fixture, index), index == 1 ? -EIO : 0);
+	assert_int_equal(fixture->store->nr_log, 5);
+	assert_int_equal(fixture->quire->nr_dirty, 1);
+	file_fixture_check(fixture);
 	fixture->store->submit_error = 0;
-	put_page(fixture->quire, page);
+	assert_int_equal(write_for_reclaim(fixture, 1), 0);
+	assert_int_equal(fixture->quire->nr_dirty, 0);
+}
+
+/* Without memory for a request the pages go one by one. */
+static void reclaim_needs_no_memory_to_write(void **state)
+{
+	struct file_fixture *fixture = *state;
+
+	dirty(fixture->file, 0, 3, 7);
+	quire_fail_arm(FAIL_ALLOC, 1, true);
+	assert_int_equal(write_for_reclaim(fixture, 0), 0);
+	assert_true(quire_fail_disarm());
+	assert_int_equal(fixture->store->nr_log, 4);
+	assert_int_equal(fixture->quire->nr_dirty, 0);
+	file_fixture_check(fixture);
+}
+
+static void evicting_dirty_pages_costs_few_requests(void **state)
+{
+	struct file_fixture *fixture = *state;
+	uint8_t page[PAGE_SIZE];
+
+	dirty(fixture->file, 0, PAGES - 1, 8);
+	assert_int_equal(fixture->store->nr_log, 0);
+	assert_int_equal(quire_reclaim(fixture->quire, NULL, PAGES), PAGES);
+	assert_int_equal(fixture->mapping->nrpages, 0);
+	assert_int_equal(fixture->store->nr_log, 2);
+	assert_request(fixture->store, 0, 0, 32);
+	assert_request(fixture->store, 1, 32 * PAGE_SIZE, 32);
+	for (pgoff_t index = 0; index < PAGES; index++) {
+		assert_int_equal(
+			test_store_peek(fixture->store, page, PAGE_SIZE, index << PAGE_SHIFT),
+			PAGE_SIZE);
+		for (uint32_t i = 0; i < PAGE_SIZE; i++)
+			assert_int_equal(page[i], 8);
+	}
 }
 
 static void oldest_file_goes_first(void **state)
@@ -335,7 +412,13 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(sync_errors_count_as_write_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(lack_of_memory_is_no_write_error, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_page_is_written_for_reclaim, setup, teardown),
+		cmocka_unit_test_setup_teardown(reclaim_writes_the_dirty_neighbours_too, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(reclaim_keeps_what_it_cannot_write, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(reclaim_needs_no_memory_to_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(evicting_dirty_pages_costs_few_requests, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(oldest_file_goes_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(writers_are_held_back, setup, teardown),
 	};
