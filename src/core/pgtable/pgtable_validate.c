@@ -47,8 +47,7 @@ static void check_pte(struct table_check *check, uint64_t address, pteval_t pte)
 	if (pte_none(pte))
 		return;
 	if (!pte_present(pte)) {
-		CHECK_THAT(check->report,
-			   pte_swap(pte) || pte_guard(pte),
+		CHECK_THAT(check->report, pte_swap(pte) || pte_guard(pte),
 			   "%#llx holds %#llx, which is no swap entry", at,
 			   (unsigned long long)pte);
 		CHECK_THAT(check->report,
