@@ -47,11 +47,11 @@ static void expect(bool condition, const char *what)
 }
 #define EXPECT(expression) expect((expression), #expression)
 
-static uint64_t map_shared(struct stress *stress, quire_file *file, uint64_t pages)
+static uint64_t map(struct stress *stress, int flags, quire_file *file, uint64_t pages)
 {
 	uint64_t address =
 		quire_mmap(stress->mms[0], 0, pages * PAGE_SIZE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-			   QUIRE_MAP_SHARED | (file ? 0 : QUIRE_MAP_ANONYMOUS), file, 0);
+			   flags | (file ? 0 : QUIRE_MAP_ANONYMOUS), file, 0);
 
 	EXPECT(address != QUIRE_MAP_FAILED);
 	return address;
@@ -65,6 +65,8 @@ static quire_file *open_file(struct stress *stress, uint64_t inode, uint64_t pag
 	EXPECT(!quire_memory_store_create(pages * PAGE_SIZE, &store));
 	EXPECT(!quire_open(stress->quire, "file", 1, inode, store, QUIRE_O_READ | QUIRE_O_WRITE,
 			   &file));
+	if (!stress->store)
+		stress->store = store;
 	return file;
 }
 
@@ -90,14 +92,16 @@ static void begin(struct stress *stress)
 	EXPECT(!quire_create(stress->machine, &params, &stress->quire));
 	EXPECT(!quire_memory_store_create(SWAP_PAGES * PAGE_SIZE, &swap));
 	EXPECT(!quire_swapon(stress->quire, swap, SWAP_PAGES * PAGE_SIZE));
-	stress->file = open_file(stress, 1, STRESS_FILE_PAGES);
+	stress->file = open_file(stress, 1, STRESS_FILE_PAGES + 1);
 	stress->cut = open_file(stress, 2, STRESS_CUT_PAGES);
 	EXPECT(!quire_memfd_create(stress->quire, "memory", 0, &stress->memory));
 	EXPECT(!quire_mm_create(stress->quire, "first", NULL, &stress->mms[0]));
-	stress->counters = map_shared(stress, NULL, 1);
-	stress->file_map = map_shared(stress, stress->file, STRESS_FILE_PAGES);
-	stress->cut_map = map_shared(stress, stress->cut, STRESS_CUT_PAGES);
-	stress->memory_map = map_shared(stress, stress->memory, STRESS_CUT_PAGES);
+	stress->counters[COUNTERS_SHARED] = map(stress, QUIRE_MAP_SHARED, NULL, 1);
+	stress->counters[COUNTERS_PRIVATE] = map(stress, QUIRE_MAP_PRIVATE, NULL, 1);
+	stress->file_map = map(stress, QUIRE_MAP_SHARED, stress->file, STRESS_FILE_PAGES + 1);
+	stress->counters[COUNTERS_FILE] = stress->file_map + STRESS_FILE_PAGES * PAGE_SIZE;
+	stress->cut_map = map(stress, QUIRE_MAP_SHARED, stress->cut, STRESS_CUT_PAGES);
+	stress->memory_map = map(stress, QUIRE_MAP_SHARED, stress->memory, STRESS_CUT_PAGES);
 	EXPECT(!quire_fork(stress->mms[0], "second", &stress->mms[1]));
 }
 
@@ -111,16 +115,48 @@ static void check(struct stress *stress)
 	abort();
 }
 
-static uint64_t sum_counters(struct stress *stress)
+static uint64_t sum(const uint64_t *counters)
+{
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; i < STRESS_COUNTERS; i++)
+		total += counters[i];
+	return total;
+}
+
+static uint64_t sum_counters(struct stress *stress, quire_mm *mm, enum stress_counters kind)
 {
 	uint64_t counters[STRESS_COUNTERS];
-	uint64_t sum = 0;
 
-	EXPECT(quire_read_memory(stress->mms[1], stress->counters, counters, sizeof(counters)) ==
+	EXPECT(quire_read_memory(mm, stress->counters[kind], counters, sizeof(counters)) ==
 	       sizeof(counters));
-	for (uint32_t i = 0; i < STRESS_COUNTERS; i++)
-		sum += counters[i];
-	return sum;
+	return sum(counters);
+}
+
+static void read_done(struct quire_request *request, int64_t result)
+{
+	*(int64_t *)request->context = result;
+}
+
+/* What the store of the shared file holds, once all is written back. */
+static uint64_t sum_stored_counters(struct stress *stress)
+{
+	uint64_t page[PAGE_SIZE / sizeof(uint64_t)];
+	struct quire_segment segment = {page, sizeof(page)};
+	int64_t result = 0;
+	struct quire_request request = {
+		.direction = QUIRE_READ,
+		.offset = STRESS_FILE_PAGES * PAGE_SIZE,
+		.segments = &segment,
+		.nr_segments = 1,
+		.done = read_done,
+		.context = &result,
+	};
+
+	EXPECT(!quire_writeback(stress->quire));
+	EXPECT(!stress->store->ops->submit(stress->store, &request));
+	EXPECT(result == sizeof(page));
+	return sum(page);
 }
 
 static void end(struct stress *stress)
@@ -158,11 +194,30 @@ static void *run_worker(void *worker)
 	return NULL;
 }
 
+/* No increment got lost, whatever happened to the page. */
+static void check_counters(struct stress *stress, const struct worker *workers)
+{
+	uint64_t expected[STRESS_COUNTER_KINDS][2] = {0};
+
+	for (uint32_t i = 0; i < stress->threads; i++)
+		for (int kind = 0; kind < STRESS_COUNTER_KINDS; kind++)
+			expected[kind][i % 2] += workers[i].increments[kind];
+	for (int i = 0; i < 2; i++) {
+		EXPECT(sum_counters(stress, stress->mms[i], COUNTERS_SHARED) ==
+		       expected[COUNTERS_SHARED][0] + expected[COUNTERS_SHARED][1]);
+		EXPECT(sum_counters(stress, stress->mms[i], COUNTERS_PRIVATE) ==
+		       expected[COUNTERS_PRIVATE][i]);
+		EXPECT(sum_counters(stress, stress->mms[i], COUNTERS_FILE) ==
+		       expected[COUNTERS_FILE][0] + expected[COUNTERS_FILE][1]);
+	}
+	EXPECT(sum_stored_counters(stress) ==
+	       expected[COUNTERS_FILE][0] + expected[COUNTERS_FILE][1]);
+}
+
 static void run_workers(struct stress *stress)
 {
 	static struct worker workers[STRESS_THREADS_MAX];
 	pthread_t threads[STRESS_THREADS_MAX];
-	uint64_t increments = 0;
 
 	for (uint32_t i = 0; i < stress->threads; i++) {
 		workers[i] =
@@ -170,11 +225,9 @@ static void run_workers(struct stress *stress)
 		prng_seed(&workers[i].prng, stress->seed * STRESS_THREADS_MAX + i);
 		EXPECT(!pthread_create(&threads[i], NULL, run_worker, &workers[i]));
 	}
-	for (uint32_t i = 0; i < stress->threads; i++) {
+	for (uint32_t i = 0; i < stress->threads; i++)
 		EXPECT(!pthread_join(threads[i], NULL));
-		increments += workers[i].increments;
-	}
-	EXPECT(sum_counters(stress) == increments);
+	check_counters(stress, workers);
 }
 
 int main(int argc, char **argv)

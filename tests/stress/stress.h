@@ -17,8 +17,16 @@
 #define STRESS_REGIONS 3       /* of a worker */
 #define STRESS_REGION_PAGES 40 /* at most */
 #define STRESS_COUNTERS 64
-#define STRESS_FILE_PAGES 96
+#define STRESS_FILE_PAGES 96 /* and one more, of counters */
 #define STRESS_CUT_PAGES 64
+
+/* What kind of page holds the counters. */
+enum stress_counters {
+	COUNTERS_SHARED,  /* shared anonymous memory: one page for both mms */
+	COUNTERS_PRIVATE, /* private memory: one page for each, which their threads share */
+	COUNTERS_FILE,    /* a page of the shared file */
+	STRESS_COUNTER_KINDS
+};
 
 #define TAG_UNKNOWN 0x100 /* given up by MADV_FREE: old contents or zero */
 
@@ -30,11 +38,13 @@ struct stress {
 	uint64_t operations; /* of each */
 	uint64_t seed;
 	quire_mm *mms[2];
-	quire_file *file;   /* each page belongs to a worker */
+	struct quire_store *store; /* of `file` */
+	quire_file *file;          /* each page belongs to a worker */
 	quire_file *cut;    /* is truncated and extended all the time; holds zeroes and 0xcc */
 	quire_file *memory; /* memfd: as `cut` */
-	uint64_t counters;  /* address of STRESS_COUNTERS words, in both mms */
-	uint64_t file_map;  /* addresses of the three, shared, in both mms */
+	/* Addresses of STRESS_COUNTERS words each, in both mms. */
+	uint64_t counters[STRESS_COUNTER_KINDS];
+	uint64_t file_map; /* addresses of the three, shared, in both mms */
 	uint64_t cut_map;
 	uint64_t memory_map;
 };
@@ -56,7 +66,7 @@ struct worker {
 	struct stress_region child_region; /* what one of the regions held then */
 	struct soft_cpu *cpu;
 	uint64_t operation;
-	uint64_t increments;
+	uint64_t increments[STRESS_COUNTER_KINDS];
 	struct stress_region regions[STRESS_REGIONS];
 	uint8_t file_tag[STRESS_FILE_PAGES]; /* of the pages that are this worker's */
 };

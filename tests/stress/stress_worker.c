@@ -229,15 +229,42 @@ static void op_fork(struct worker *worker)
 
 /* Shared memory and files. */
 
-static void op_count(struct worker *worker)
+static void increment(struct worker *worker, uint64_t counters)
 {
 	struct soft_outcome outcome = {0};
 	uint64_t one = 1;
-	uint64_t address =
-		worker->stress->counters + below(worker, STRESS_COUNTERS) * sizeof(uint64_t);
+	uint64_t address = counters + below(worker, STRESS_COUNTERS) * sizeof(uint64_t);
 
 	STRESS_EXPECT(worker, !soft_fetch_add(worker->cpu, address, sizeof(one), &one, &outcome));
-	worker->increments++;
+}
+
+static void op_count(struct worker *worker)
+{
+	uint32_t kind = below(worker, STRESS_COUNTER_KINDS);
+
+	increment(worker, worker->stress->counters[kind]);
+	worker->increments[kind]++;
+}
+
+/* The same page of the file through a mapping that is there for a moment only. */
+static void op_count_passing(struct worker *worker)
+{
+	uint64_t address = quire_mmap(worker->mm, 0, PAGE_SIZE, RW, QUIRE_MAP_SHARED,
+				      worker->stress->file, STRESS_FILE_PAGES * PAGE_SIZE);
+
+	STRESS_EXPECT(worker, address != QUIRE_MAP_FAILED);
+	for (int i = 0; i < 4; i++)
+		increment(worker, address);
+	worker->increments[COUNTERS_FILE] += 4;
+	STRESS_EXPECT(worker, !quire_munmap(worker->mm, address, PAGE_SIZE));
+}
+
+/* Takes the counters' pages away from those who count. */
+static void op_evict_counters(struct worker *worker)
+{
+	uint64_t address = worker->stress->counters[below(worker, STRESS_COUNTER_KINDS)];
+
+	STRESS_EXPECT(worker, !quire_madvise(worker->mm, address, PAGE_SIZE, QUIRE_MADV_PAGEOUT));
 }
 
 static uint32_t own_file_page(struct worker *worker)
@@ -371,12 +398,11 @@ static const struct {
 	void (*run)(struct worker *worker);
 	uint32_t weight;
 } operations[] = {
-	{op_fill, 30},        {op_load, 20},       {op_verify, 4},
-	{op_map, 4},          {op_protect, 4},     {op_protect_middle, 4},
-	{op_remap, 4},        {op_advise, 6},      {op_lock, 2},
-	{op_fork, 4},         {op_count, 20},      {op_file_store, 10},
-	{op_file_write, 4},   {op_file_read, 6},   {op_file_sync, 1},
-	{op_file_private, 4}, {op_cut_access, 10}, {op_cut, 3},
+	{op_fill, 30},          {op_load, 20},          {op_verify, 4},      {op_map, 4},
+	{op_protect, 4},        {op_protect_middle, 4}, {op_remap, 4},       {op_advise, 6},
+	{op_lock, 2},           {op_fork, 4},           {op_count, 20},      {op_count_passing, 4},
+	{op_evict_counters, 2}, {op_file_store, 10},    {op_file_write, 4},  {op_file_read, 6},
+	{op_file_sync, 2},      {op_file_private, 4},   {op_cut_access, 10}, {op_cut, 3},
 	{op_reclaim, 3},
 };
 

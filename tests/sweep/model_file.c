@@ -75,6 +75,61 @@ struct quire_store *model_store(struct sweep *sweep, struct quire_store *inner)
 	return store;
 }
 
+static struct kept_store *kept_store(struct quire_store *store)
+{
+	return (struct kept_store *)store;
+}
+
+static int kept_submit(struct quire_store *store, struct quire_request *request)
+{
+	struct quire_store *inner = kept_store(store)->inner;
+
+	return inner->ops->submit(inner, request);
+}
+
+static int64_t kept_size(struct quire_store *store)
+{
+	struct quire_store *inner = kept_store(store)->inner;
+
+	return inner->ops->size(inner);
+}
+
+static int kept_resize(struct quire_store *store, uint64_t bytes)
+{
+	struct quire_store *inner = kept_store(store)->inner;
+
+	return inner->ops->resize(inner, bytes);
+}
+
+static int kept_discard(struct quire_store *store, uint64_t offset, uint64_t bytes)
+{
+	struct quire_store *inner = kept_store(store)->inner;
+
+	return inner->ops->discard(inner, offset, bytes);
+}
+
+static int kept_sync(struct quire_store *store)
+{
+	struct quire_store *inner = kept_store(store)->inner;
+
+	return inner->ops->sync(inner);
+}
+
+static void kept_close(struct quire_store *store)
+{
+	kept_store(store)->closed = true;
+}
+
+static const struct quire_store_ops kept_ops = {
+	.name = "kept",
+	.submit = kept_submit,
+	.size = kept_size,
+	.resize = kept_resize,
+	.discard = kept_discard,
+	.sync = kept_sync,
+	.close = kept_close,
+};
+
 struct model_file *model_open(struct sweep *sweep, uint64_t inode, uint32_t pages, uint8_t tag)
 {
 	struct model_file *file = new_file(sweep, pages * PAGE_SIZE);
@@ -85,7 +140,8 @@ struct model_file *model_open(struct sweep *sweep, uint64_t inode, uint32_t page
 	STEP(sweep, MAY_NOMEM, from_error(quire_memory_store_create(file->size, &inner)) == 0);
 	if (pages)
 		STEP(sweep, MAY_NOMEM, transfer(inner, QUIRE_WRITE, file->bytes, file->size));
-	store = model_store(sweep, inner);
+	file->kept = (struct kept_store){{&kept_ops, true}, inner, false};
+	store = model_store(sweep, &file->kept.base);
 	STEP(sweep, MAY_NOMEM | MAY_IO,
 	     quire_open(sweep->quire, "file", 1, inode, store, QUIRE_O_READ | QUIRE_O_WRITE,
 			&file->file) == 0);
@@ -241,4 +297,12 @@ void model_verify_backing(struct sweep *sweep, struct model_file *file)
 		return;
 	EXPECT(sweep, transfer(file->backing, QUIRE_READ, buffer, file->size));
 	compare(sweep, file, buffer, file->size, "in its store");
+}
+
+void model_end_file(struct sweep *sweep, struct model_file *file)
+{
+	if (!file->backing)
+		return;
+	EXPECT(sweep, file->kept.closed);
+	file->backing->ops->close(file->backing);
 }

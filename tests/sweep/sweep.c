@@ -37,18 +37,21 @@ static const char *const site_names[FAIL_SITES] = {
 };
 
 static const struct scenario scenarios[] = {
-	{"anonymous", 4 * MIB, 0, "two-list", scenario_anonymous},
-	{"remap", 4 * MIB, 0, "two-list", scenario_remap},
-	{"advice", 4 * MIB, 256, "sieve", scenario_advice},
-	{"fork", 4 * MIB, 0, "two-list", scenario_fork},
-	{"file-mapping", 4 * MIB, 0, "two-list", scenario_file_mapping},
-	{"file-calls", 4 * MIB, 0, "sieve", scenario_file_calls},
-	{"objects", 4 * MIB, 256, "two-list", scenario_objects},
-	{"exec", 4 * MIB, 0, "two-list", scenario_exec},
-	{"swap", 1 * MIB, 512, "two-list", scenario_swap},
-	{"swap-sieve", 1 * MIB, 512, "sieve", scenario_swap},
-	{"swap-fork", 2 * MIB, 512, "two-list", scenario_swap_fork},
-	{"groups", 4 * MIB, 512, "two-list", scenario_groups},
+	{"anonymous", 4 * MIB, 0, "two-list", scenario_anonymous, false},
+	{"remap", 4 * MIB, 0, "two-list", scenario_remap, false},
+	{"advice", 4 * MIB, 256, "sieve", scenario_advice, false},
+	{"fork", 4 * MIB, 0, "two-list", scenario_fork, false},
+	{"file-mapping", 4 * MIB, 0, "two-list", scenario_file_mapping, false},
+	{"file-calls", 4 * MIB, 0, "sieve", scenario_file_calls, false},
+	{"objects", 4 * MIB, 256, "two-list", scenario_objects, false},
+	{"exec", 4 * MIB, 0, "two-list", scenario_exec, false},
+	{"swap", 1 * MIB, 512, "two-list", scenario_swap, false},
+	{"swap-sieve", 1 * MIB, 512, "sieve", scenario_swap, false},
+	{"swap-fork", 2 * MIB, 512, "two-list", scenario_swap_fork, false},
+	{"groups", 4 * MIB, 512, "two-list", scenario_groups, false},
+	{"places", 4 * MIB, 0, "two-list", scenario_places, false},
+	{"limits", 4 * MIB, 64, "two-list", scenario_limits, false},
+	{"abandon", 1 * MIB, 256, "two-list", scenario_abandon, true},
 };
 
 struct options {
@@ -185,7 +188,8 @@ static void check_nothing_left(struct sweep *sweep)
 	EXPECT(sweep, stat.swap_free == stat.swap_slots);
 }
 
-void sweep_end(struct sweep *sweep)
+/* Everything was ended by the scenario: all must be as at the beginning. */
+static void end_tidily(struct sweep *sweep)
 {
 	for (uint32_t i = 0; i < SWEEP_REGIONS; i++)
 		EXPECT(sweep, !sweep->regions[i].live);
@@ -193,16 +197,37 @@ void sweep_end(struct sweep *sweep)
 	STEP(sweep, MAY_NOMEM | MAY_IO, quire_writeback(sweep->quire) == 0);
 	disarm(sweep);
 	sweep_verify(sweep);
+	for (uint32_t i = 0; i < SWEEP_FILES; i++)
+		if (sweep->files[i].live)
+			model_close(sweep, &sweep->files[i]);
+	check_nothing_left(sweep);
+}
+
+/* The end of the instance writes what is dirty, or tells that it could not. */
+static void end_files(struct sweep *sweep, bool written)
+{
 	for (uint32_t i = 0; i < SWEEP_FILES; i++) {
 		if (!sweep->files[i].live)
 			continue;
-		model_verify_backing(sweep, &sweep->files[i]);
-		model_close(sweep, &sweep->files[i]);
-		sweep->files[i].live = false;
+		if (written)
+			model_verify_backing(sweep, &sweep->files[i]);
+		model_end_file(sweep, &sweep->files[i]);
 	}
-	check_nothing_left(sweep);
+}
+
+void sweep_end(struct sweep *sweep)
+{
+	bool written;
+
+	if (!sweep->abandon)
+		end_tidily(sweep);
 	soft_cpu_destroy(sweep->cpu);
-	EXPECT(sweep, quire_destroy(sweep->quire) == 0);
+	written = !quire_destroy(sweep->quire);
+	if (!written && errno != EIO && errno != ENOMEM)
+		sweep_die(sweep, "quire_destroy failed with %s", strerror(errno));
+	disarm(sweep);
+	EXPECT(sweep, written || (sweep->abandon && sweep->delivered));
+	end_files(sweep, written);
 	soft_machine_destroy(sweep->machine);
 }
 
@@ -218,6 +243,7 @@ static uint64_t run(const struct scenario *scenario, enum fail_site site, uint64
 	sweep.site = site;
 	sweep.nth = nth;
 	sweep.from_then_on = from_then_on;
+	sweep.abandon = scenario->abandon;
 	sweep.swap_pages = scenario->swap_pages;
 	sweep.params = (struct quire_params){
 		.size = sizeof(sweep.params),

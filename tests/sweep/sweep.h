@@ -37,10 +37,18 @@ enum page_value {
 	VALUE_ANY = 0x102,   /* not looked at */
 };
 
+/* A store in front of another one that outlives it, so that one can look what was written. */
+struct kept_store {
+	struct quire_store base;
+	struct quire_store *inner;
+	bool closed;
+};
+
 struct model_file {
 	bool live;
 	quire_file *file;
-	struct quire_store *backing; /* what the store in front of it must hold; NULL: shmem */
+	struct quire_store *backing; /* holds what was written back; NULL: shmem */
+	struct kept_store kept;      /* between it and the instance */
 	uint64_t size;
 	uint64_t uncertain_from; /* a call that failed may have changed what lies from here on */
 	uint8_t bytes[SWEEP_FILE_BYTES];
@@ -70,6 +78,7 @@ struct sweep {
 	bool delivered;    /* a failure was injected since the beginning */
 	uint32_t attempts; /* of the present step, failed ones */
 	uint32_t attempts_disarmed;
+	bool abandon;
 	struct quire_params params;
 	uint64_t swap_pages;
 	struct quire_machine *machine;
@@ -86,9 +95,10 @@ struct scenario {
 	uint64_t swap_pages; /* 0: none */
 	const char *policy;
 	void (*run)(struct sweep *sweep);
+	bool abandon; /* it leaves its mms and files to quire_destroy() */
 };
 
-/* scenario_memory.c, scenario_file.c, scenario_pressure.c */
+/* scenario_memory.c, scenario_places.c, scenario_file.c, scenario_pressure.c */
 void scenario_anonymous(struct sweep *sweep);
 void scenario_remap(struct sweep *sweep);
 void scenario_advice(struct sweep *sweep);
@@ -97,6 +107,9 @@ void scenario_file_mapping(struct sweep *sweep);
 void scenario_file_calls(struct sweep *sweep);
 void scenario_objects(struct sweep *sweep);
 void scenario_exec(struct sweep *sweep);
+void scenario_places(struct sweep *sweep);
+void scenario_limits(struct sweep *sweep);
+void scenario_abandon(struct sweep *sweep);
 void scenario_swap(struct sweep *sweep);
 void scenario_swap_fork(struct sweep *sweep);
 void scenario_groups(struct sweep *sweep);
@@ -165,5 +178,7 @@ void model_close(struct sweep *sweep, struct model_file *file);
 void model_verify_file(struct sweep *sweep, struct model_file *file);
 /* All is written back: the store holds what the model says. */
 void model_verify_backing(struct sweep *sweep, struct model_file *file);
+/* The instance is gone. */
+void model_end_file(struct sweep *sweep, struct model_file *file);
 
 #endif
