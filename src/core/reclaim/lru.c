@@ -167,7 +167,7 @@ static void del_unevictable(struct lruvec *lruvec, struct page *page)
 
 static const struct reclaim_policy_ops *lruvec_policy(const struct lruvec *lruvec)
 {
-	return lruvec->memcg->policy;
+	return atomic_load_explicit(&lruvec->memcg->policy, memory_order_relaxed);
 }
 
 /* Under the lru_lock. */
@@ -270,10 +270,14 @@ void mark_page_accessed(struct page *page)
 		return;
 	}
 	if (!page_test(page, PG_lru) || page_test(page, PG_active) ||
-	    page_test(page, PG_unevictable) || !page_memcg(page)->policy->accessed)
+	    page_test(page, PG_unevictable))
+		return;
+	/* A guess, as the group may have ended; its policy is that of its parent mostly. */
+	if (!atomic_load_explicit(&page_memcg(page)->policy, memory_order_acquire)->accessed)
 		return;
 	lruvec = page_lruvec_lock(page);
-	if (page_test(page, PG_lru) && !page_test(page, PG_unevictable))
+	if (page_test(page, PG_lru) && !page_test(page, PG_unevictable) &&
+	    lruvec_policy(lruvec)->accessed)
 		lruvec_policy(lruvec)->accessed(lruvec, page);
 	lruvec_unlock(lruvec);
 }
@@ -352,6 +356,17 @@ void lru_rescue_unevictable(struct lruvec *lruvec)
 	spin_unlock(&lruvec->lru_lock);
 }
 
+void lruvec_count_isolated(struct lruvec *lruvec, uint64_t pages)
+{
+	atomic_fetch_add_explicit(&lruvec->nr_isolated, pages, memory_order_relaxed);
+}
+
+/* While it is on no list, nothing changes the group of the page. */
+void page_end_isolation(struct page *page)
+{
+	atomic_fetch_sub_explicit(&page_memcg(page)->lruvec.nr_isolated, 1, memory_order_relaxed);
+}
+
 bool isolate_page(struct page *page)
 {
 	struct lruvec *lruvec;
@@ -365,6 +380,7 @@ bool isolate_page(struct page *page)
 	if (page_test(page, PG_lru) && !page_test(page, PG_unevictable) &&
 	    get_page_unless_zero(page)) {
 		take_off_list(lruvec, page);
+		lruvec_count_isolated(lruvec, 1);
 		isolated = true;
 	}
 	lruvec_unlock(lruvec);
@@ -373,11 +389,15 @@ bool isolate_page(struct page *page)
 
 void lruvec_putback(struct page *page, enum putback_how how)
 {
-	struct lruvec *lruvec = page_lruvec_lock_online(page);
-	const struct reclaim_policy_ops *policy = lruvec_policy(lruvec);
-	struct quire *quire = lruvec->memcg->quire;
+	const struct reclaim_policy_ops *policy;
+	struct lruvec *lruvec;
+	struct quire *quire;
 
 	QUIRE_ASSERT(1, !page_test(page, PG_lru));
+	page_end_isolation(page);
+	lruvec = page_lruvec_lock_online(page);
+	policy = lruvec_policy(lruvec);
+	quire = lruvec->memcg->quire;
 	page_set(page, PG_lru);
 	if (!add_unevictable(lruvec, page)) {
 		if (how == PUTBACK_ADD)
@@ -414,6 +434,7 @@ static struct page *take_any_page(struct lruvec *lruvec)
 			if (!get_page_unless_zero(page))
 				continue;
 			take_off_list(lruvec, page);
+			lruvec_count_isolated(lruvec, 1);
 			return page;
 		}
 	}

@@ -137,8 +137,11 @@ static void isolated_pages_are_on_no_list(void **state)
 	assert_int_equal(page_count(page), 1);
 	assert_int_equal(size(&f, LRU_ANON, LRU_INACTIVE), 1);
 	assert_true(isolate_page(page));
+	assert_int_equal(atomic_load(&f.lruvec->nr_isolated), 1);
 	put_page(f.quire, page);
-	put_page(f.quire, page);
+	putback_page(page);
+	assert_int_equal(atomic_load(&f.lruvec->nr_isolated), 0);
+	assert_int_equal(size(&f, LRU_ANON, LRU_INACTIVE), 0);
 	end(&f);
 }
 

@@ -62,6 +62,11 @@ static inline void lruvec_unlock(struct lruvec *lruvec)
 	spin_unlock(&lruvec->lru_lock);
 }
 
+/* Under the lru_lock: so many pages were taken off the lists, each with a reference. */
+void lruvec_count_isolated(struct lruvec *lruvec, uint64_t pages);
+/* An isolated page is about to be put back or freed. */
+void page_end_isolation(struct page *page);
+
 /* How an isolated page goes back to the lists. */
 enum putback_how {
 	PUTBACK_KEEP,       /* not evicted, for a reason other than use */

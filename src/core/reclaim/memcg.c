@@ -43,7 +43,8 @@ void memcg_table_destroy(struct quire *quire)
 	quire_free(table);
 }
 
-/* The lock of the lists is initialised once only: somebody may be about to release it. */
+/* The instance and the lock of the lists are set once only: somebody who saw a page's former group
+ * may be about to use them. */
 static struct mem_cgroup *memcg_alloc(struct quire *quire)
 {
 	struct mem_cgroup *memcg;
@@ -56,8 +57,10 @@ static struct mem_cgroup *memcg_alloc(struct quire *quire)
 	if (memcg)
 		return memcg;
 	memcg = quire_zalloc(sizeof(*memcg));
-	if (memcg)
+	if (memcg) {
+		memcg->quire = quire;
 		spin_lock_init(&memcg->lruvec.lru_lock, LOCK_LRU);
+	}
 	return memcg;
 }
 
@@ -76,6 +79,7 @@ static void lruvec_init(struct lruvec *lruvec, struct mem_cgroup *memcg)
 	lruvec->memcg = memcg;
 	list_init(&lruvec->unevictable);
 	atomic_store_explicit(&lruvec->nr_unevictable, 0, memory_order_relaxed);
+	atomic_store_explicit(&lruvec->nr_isolated, 0, memory_order_relaxed);
 	atomic_store_explicit(&lruvec->nonresident_age, 0, memory_order_relaxed);
 	for (int type = 0; type < LRU_TYPES; type++) {
 		lruvec->policy_data[type] = NULL;
@@ -88,9 +92,8 @@ static void lruvec_init(struct lruvec *lruvec, struct mem_cgroup *memcg)
 	}
 }
 
-static void memcg_init(struct mem_cgroup *memcg, struct quire *quire, const char *name)
+static void memcg_init(struct mem_cgroup *memcg, const char *name)
 {
-	memcg->quire = quire;
 	list_init(&memcg->children);
 	list_init(&memcg->sibling);
 	atomic_store_explicit(&memcg->max, MEMCG_UNLIMITED, memory_order_relaxed);
@@ -104,7 +107,7 @@ static void memcg_init(struct mem_cgroup *memcg, struct quire *quire, const char
 	atomic_store_explicit(&memcg->offline, false, memory_order_relaxed);
 	atomic_store_explicit(&memcg->holds, 1, memory_order_relaxed);
 	atomic_store_explicit(&memcg->refcount, 1, memory_order_relaxed);
-	memcg->id = atomic_fetch_add_explicit(&quire->next_id, 1, memory_order_relaxed) + 1;
+	memcg->id = atomic_fetch_add_explicit(&memcg->quire->next_id, 1, memory_order_relaxed) + 1;
 	memset(memcg->name, 0, sizeof(memcg->name));
 	strncpy(memcg->name, name, sizeof(memcg->name) - 1);
 	lruvec_init(&memcg->lruvec, memcg);
@@ -134,11 +137,13 @@ int memcg_create(struct quire *quire, struct mem_cgroup *parent, const char *nam
 
 	if (!memcg)
 		return -ENOMEM;
-	memcg_init(memcg, quire, name);
+	if (!policy)
+		policy = parent->policy;
+	memcg_init(memcg, name);
 	memcg->parent = parent;
-	memcg->policy = policy ? policy : parent->policy;
-	if (memcg->policy->init)
-		error = memcg->policy->init(&memcg->lruvec);
+	atomic_store_explicit(&memcg->policy, policy, memory_order_release);
+	if (policy->init)
+		error = policy->init(&memcg->lruvec);
 	if (error)
 		goto retire;
 	error = memcg_link(memcg, parent);
@@ -148,8 +153,8 @@ int memcg_create(struct quire *quire, struct mem_cgroup *parent, const char *nam
 	return 0;
 
 destroy_policy:
-	if (memcg->policy->destroy)
-		memcg->policy->destroy(&memcg->lruvec);
+	if (policy->destroy)
+		policy->destroy(&memcg->lruvec);
 retire:
 	memcg_retire(memcg);
 	return error;
@@ -211,12 +216,13 @@ void memcg_put(struct mem_cgroup *memcg)
 
 void memcg_drop_holds(struct mem_cgroup *memcg, uint64_t holds)
 {
+	const struct reclaim_policy_ops *policy = memcg->policy;
 	struct mem_cgroup *parent = memcg->parent;
 
 	if (atomic_fetch_sub_explicit(&memcg->holds, holds, memory_order_acq_rel) != holds)
 		return;
-	if (memcg->policy->destroy)
-		memcg->policy->destroy(&memcg->lruvec);
+	if (policy->destroy)
+		policy->destroy(&memcg->lruvec);
 	memcg_retire(memcg);
 	if (parent)
 		memcg_put(parent);

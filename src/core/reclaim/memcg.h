@@ -57,6 +57,8 @@ struct lruvec {
 					     and writes */
 	void *policy_data[LRU_TYPES];     /* L: the policy's own (SIEVE's hand, ghost queue, ...) */
 	_Atomic uint64_t refaults[LRU_TYPES]; /* A */
+	_Atomic uint64_t nr_isolated; /* A: pages of the group that somebody took off the lists for
+					 a moment */
 };
 
 struct mem_cgroup {
@@ -69,7 +71,8 @@ struct mem_cgroup {
 	_Atomic uint64_t peak;       /* A: pages */
 	_Atomic uint64_t swap_usage; /* A: swap slots charged here and below */
 	_Atomic uint64_t failures;   /* A: charges refused */
-	const struct reclaim_policy_ops *policy; /* C */
+	_Atomic(const struct reclaim_policy_ops *)
+		policy; /* A: changes only when the memory is reused */
 	struct lruvec lruvec;
 	_Atomic uint32_t refcount;   /* A: owners, mms, VMAs, children; 0: offline */
 	_Atomic bool offline;        /* written under L: pages added from now on go to the parent */

@@ -129,7 +129,8 @@ static void two_list_balance(struct lruvec *lruvec, enum lru_type type)
 	if (!inactive_is_low(lruvec, type))
 		return;
 	list_init(&pages);
-	take_tail(lruvec, &lruvec->lists[type][LRU_ACTIVE], DEACTIVATE_BATCH, &pages);
+	lruvec_count_isolated(lruvec, take_tail(lruvec, &lruvec->lists[type][LRU_ACTIVE],
+						DEACTIVATE_BATCH, &pages));
 	spin_unlock(&lruvec->lru_lock);
 	while (!list_empty(&pages)) {
 		struct page *page = list_first_entry(&pages, struct page, lru);

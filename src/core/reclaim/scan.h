@@ -24,6 +24,7 @@ struct scan_control {
 	bool once;              /* neither wait nor take what is in use */
 	bool wait_writeback;    /* nothing else is left: wait for pages under writeback */
 	uint64_t nr_writeback;  /* pages met that are under writeback */
+	uint64_t nr_busy;       /* pages met that somebody had locked */
 };
 
 /*

@@ -176,9 +176,12 @@ bool shrink_page(struct page *page, struct scan_control *control)
 	count_event(quire, EVENT_SCANNED, 1);
 	if (locked)
 		result = shrink_locked_page(page, control, &locked);
+	else
+		control->nr_busy++;
 	if (locked)
 		unlock_page(page);
 	if (result == SHRINK_FREE) {
+		page_end_isolation(page);
 		put_page(quire, page);
 		count_event(quire, EVENT_RECLAIMED, 1);
 		control->nr_reclaimed++;

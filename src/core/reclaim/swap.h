@@ -76,6 +76,15 @@ struct page *swap_cache_get_page(struct quire *quire, swp_entry_t entry);
  */
 QUIRE_MUST_CHECK int swapin_page(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg,
 				 bool readahead, bool *major, struct page **page);
+/*
+ * Starts reading the pages of entries into the swap cache, without waiting; neighbouring slots that
+ * stand one after the other in the array become one request. Takes free frames alone. False: there
+ * are no more, or the group has no room.
+ */
+bool swapin_ahead(struct quire *quire, const swp_entry_t *entries, uint32_t count,
+		  struct mem_cgroup *memcg);
+/* The swap cache has the contents of the entry: for mincore. */
+bool swap_cache_resident(struct quire *quire, swp_entry_t entry);
 
 void swap_validate(struct quire *quire, struct check_report *report);
 

@@ -60,6 +60,12 @@ static inline struct swap_area *swap_entry_area(const struct quire *quire, swp_e
 	return swap_area_of_type(quire, swp_type(entry));
 }
 
+/* Of a page in the swap cache; under its lock, or the cache's. */
+static inline swp_entry_t page_swap_entry(const struct page *page)
+{
+	return (swp_entry_t){page->private};
+}
+
 /* swap_slots.c */
 
 /* The used bits of a cluster that lie beyond the end of the area. */

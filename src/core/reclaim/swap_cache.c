@@ -12,11 +12,6 @@
 
 #include <errno.h>
 
-static swp_entry_t page_swap_entry(const struct page *page)
-{
-	return (swp_entry_t){page->private};
-}
-
 static void count_cached(struct swap_area *area, int64_t pages)
 {
 	uint64_t cached = atomic_load_explicit(&area->nr_cached, memory_order_relaxed);
@@ -185,6 +180,18 @@ struct page *swap_cache_get_page(struct quire *quire, swp_entry_t entry)
 		page = NULL;
 	spin_unlock(&area->cache_lock);
 	return page;
+}
+
+bool swap_cache_resident(struct quire *quire, swp_entry_t entry)
+{
+	struct page *page = swap_cache_get_page(quire, entry);
+	bool resident;
+
+	if (!page)
+		return false;
+	resident = page_test(page, PG_uptodate);
+	put_page(quire, page);
+	return resident;
 }
 
 /*

@@ -15,18 +15,25 @@
 
 #include <errno.h>
 
+/* The slot of `entry` lies right behind that of the page. */
+static bool slot_follows(const struct page *page, swp_entry_t entry)
+{
+	const swp_entry_t own = page_swap_entry(page);
+
+	return entry.value == swp_entry(swp_type(own), swp_slot(own) + 1).value;
+}
+
+/* A request for pages in neighbouring slots. */
 struct swap_io {
 	struct quire_request request;
 	struct quire *quire;
-	uint32_t count;
-	struct page *pages[SWAP_READAHEAD]; /* a reference each */
-	struct quire_segment segments[SWAP_READAHEAD];
+	struct quire_segment segments[]; /* each a page with a reference */
 };
 
 static struct swap_io *swap_io_alloc(struct quire *quire, enum quire_direction direction,
-				     uint64_t slot)
+				     uint64_t slot, uint32_t capacity)
 {
-	struct swap_io *io = quire_zalloc(sizeof(*io));
+	struct swap_io *io = quire_zalloc(sizeof(*io) + capacity * sizeof(io->segments[0]));
 
 	if (!io)
 		return NULL;
@@ -41,10 +48,15 @@ static struct swap_io *swap_io_alloc(struct quire *quire, enum quire_direction d
 static void swap_io_add(struct swap_io *io, struct page *page)
 {
 	get_page(page);
-	io->segments[io->count].memory = page_address(&io->quire->zone, page);
-	io->segments[io->count].bytes = PAGE_SIZE;
-	io->pages[io->count++] = page;
-	io->request.nr_segments = io->count;
+	io->segments[io->request.nr_segments++] = (struct quire_segment){
+		.memory = page_address(&io->quire->zone, page),
+		.bytes = PAGE_SIZE,
+	};
+}
+
+static struct page *swap_io_page(const struct swap_io *io, uint32_t i)
+{
+	return virt_to_page(&io->quire->zone, io->segments[i].memory);
 }
 
 static int swap_io_submit(struct swap_io *io, struct swap_area *area)
@@ -56,7 +68,7 @@ static void swap_write_done(struct quire_request *request, int64_t result)
 {
 	struct swap_io *io = request->context;
 	struct quire *quire = io->quire;
-	struct page *page = io->pages[0];
+	struct page *page = swap_io_page(io, 0);
 
 	if (result == (int64_t)PAGE_SIZE) {
 		count_event(quire, EVENT_SWAP_OUT, 1);
@@ -75,9 +87,9 @@ static void swap_write_done(struct quire_request *request, int64_t result)
 
 int swap_writepage(struct quire *quire, struct page *page)
 {
-	const swp_entry_t entry = {page->private};
+	const swp_entry_t entry = page_swap_entry(page);
 	struct swap_area *area = swap_entry_area(quire, entry);
-	struct swap_io *io = swap_io_alloc(quire, QUIRE_WRITE, swp_slot(entry));
+	struct swap_io *io = swap_io_alloc(quire, QUIRE_WRITE, swp_slot(entry), 1);
 	int error;
 
 	QUIRE_ASSERT(1, page_locked(page) && page_test(page, PG_swapcache) &&
@@ -115,8 +127,8 @@ static void swap_read_done(struct quire_request *request, int64_t result)
 {
 	struct swap_io *io = request->context;
 
-	for (uint32_t i = 0; i < io->count; i++)
-		swap_read_end_page(io->quire, io->pages[i],
+	for (uint32_t i = 0; i < request->nr_segments; i++)
+		swap_read_end_page(io->quire, swap_io_page(io, i),
 				   result >= (int64_t)((i + 1) * PAGE_SIZE));
 	quire_free(io);
 }
@@ -156,8 +168,8 @@ static int swap_new_page(struct quire *quire, swp_entry_t entry, struct mem_cgro
 static int swap_read_pages(struct quire *quire, struct swap_area *area, struct page **pages,
 			   uint32_t count)
 {
-	const swp_entry_t entry = {pages[0]->private};
-	struct swap_io *io = swap_io_alloc(quire, QUIRE_READ, swp_slot(entry));
+	const swp_entry_t entry = page_swap_entry(pages[0]);
+	struct swap_io *io = swap_io_alloc(quire, QUIRE_READ, swp_slot(entry), count);
 	int error = -ENOMEM;
 
 	for (uint32_t i = 0; i < count; i++)
@@ -176,6 +188,14 @@ static int swap_read_pages(struct quire *quire, struct swap_area *area, struct p
 	for (uint32_t i = 0; i < count; i++)
 		swap_read_end_page(quire, pages[i], false);
 	return error;
+}
+
+/* Nobody waits for these: what fails is read again by who needs it. */
+static void swap_read_ahead(struct quire *quire, struct page **pages, uint32_t count)
+{
+	if (count)
+		(void)!swap_read_pages(quire, swap_entry_area(quire, page_swap_entry(pages[0])),
+				       pages, count);
 }
 
 /*
@@ -307,4 +327,24 @@ int swapin_page(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg
 	if (!error)
 		*result = page;
 	return error;
+}
+
+bool swapin_ahead(struct quire *quire, const swp_entry_t *entries, uint32_t count,
+		  struct mem_cgroup *memcg)
+{
+	struct page *pages[SWAP_CLUSTER];
+	uint32_t collected = 0;
+	int error = 0;
+
+	for (uint32_t i = 0; i < count && error != -ENOMEM; i++) {
+		if (collected == SWAP_CLUSTER ||
+		    (collected && !slot_follows(pages[collected - 1], entries[i]))) {
+			swap_read_ahead(quire, pages, collected);
+			collected = 0;
+		}
+		error = swap_new_page(quire, entries[i], memcg, GFP_NOWAIT, &pages[collected]);
+		collected += !error;
+	}
+	swap_read_ahead(quire, pages, collected);
+	return error != -ENOMEM;
 }

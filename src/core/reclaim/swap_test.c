@@ -314,6 +314,43 @@ static void pages_under_writeback_can_be_used(void **state)
 	test_instance_destroy(&f.test);
 }
 
+/* Advice starts the reads, few of them, and waits for none. */
+static void willneed_starts_few_reads(void **state)
+{
+	static const int kinds[] = {QUIRE_MAP_PRIVATE, QUIRE_MAP_SHARED};
+
+	(void)state;
+	for (uint32_t kind = 0; kind < ARRAY_SIZE(kinds); kind++) {
+		const uint64_t pages = 2 * SWAP_CLUSTER;
+		struct fixture f;
+		quire_mm *mm;
+		struct quire_store *store = begin_delayed(&f, 4 * SWAP_CLUSTER, &mm);
+		uint64_t base = quire_mmap(mm, 0, pages << PAGE_SHIFT, RW,
+					   kinds[kind] | QUIRE_MAP_ANONYMOUS, NULL, 0);
+		unsigned char vector[2 * SWAP_CLUSTER];
+
+		store_pages(mm, base, pages);
+		pageout(mm, base, pages);
+		delay(store, QUIRE_INJECT_READ, 0);
+		assert_int_equal(quire_madvise(mm, base, pages << PAGE_SHIFT, QUIRE_MADV_WILLNEED),
+				 0);
+		assert_int_equal(quire_inject_calls(store, QUIRE_INJECT_READ), 2);
+		assert_int_equal(swap_cached_pages(f.quire), pages);
+		assert_int_equal(quire_mincore(mm, base, pages << PAGE_SHIFT, vector), 0);
+		for (uint64_t i = 0; i < pages; i++)
+			assert_int_equal(vector[i], 0);
+		assert_int_equal(quire_inject_step(store), 0);
+		assert_int_equal(quire_mincore(mm, base, pages << PAGE_SHIFT, vector), 0);
+		for (uint64_t i = 0; i < pages; i++)
+			assert_int_equal(vector[i], 1);
+		for (uint64_t i = 0; i < pages; i++)
+			assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), i + 1);
+		assert_int_equal(quire_inject_calls(store, QUIRE_INJECT_READ), 2);
+		quire_mm_exit(mm);
+		test_instance_destroy(&f.test);
+	}
+}
+
 /* The mm is gone before its writes end: the slots wait for them, and are free then. */
 static void an_exit_does_not_free_slots_under_writeback(void **state)
 {
@@ -420,6 +457,7 @@ int main(void)
 		cmocka_unit_test(free_clusters_are_discarded),
 		cmocka_unit_test(neighbours_are_read_ahead),
 		cmocka_unit_test(pages_under_writeback_can_be_used),
+		cmocka_unit_test(willneed_starts_few_reads),
 		cmocka_unit_test(an_exit_does_not_free_slots_under_writeback),
 		cmocka_unit_test(a_late_write_error_keeps_the_page),
 		cmocka_unit_test(swap_is_freed_by_writing_to_the_page),

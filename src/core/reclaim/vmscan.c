@@ -15,6 +15,9 @@
 #include "core/reclaim/scan.h"
 
 #define SWAPPINESS_MAX 200
+/* How long to wait for pages that other threads hold, before saying that there are none. */
+#define LAST_RESORT_PASSES 64
+#define ISOLATED_SPINS 1000
 /* Background reclaim keeps a group this part below its budget. */
 #define BUDGET_MARGIN 16
 /* Dirty pages older than this are written in the background. */
@@ -78,6 +81,7 @@ static bool shrink_list(struct lruvec *lruvec, enum lru_type type, uint32_t nr,
 	if (policy->balance)
 		policy->balance(lruvec, type);
 	taken = policy->isolate(lruvec, type, nr, &pages);
+	lruvec_count_isolated(lruvec, taken);
 	spin_unlock(&lruvec->lru_lock);
 	while (!list_empty(&pages)) {
 		struct page *page = list_first_entry(&pages, struct page, lru);
@@ -190,6 +194,43 @@ static void rescue_unevictable(struct mem_cgroup *root)
 		lru_rescue_unevictable(&memcg->lruvec);
 }
 
+static uint64_t tree_isolated(struct mem_cgroup *root)
+{
+	struct mem_cgroup *memcg;
+	uint64_t pages = 0;
+
+	for (memcg = memcg_iter(root, NULL); memcg; memcg = memcg_iter(root, memcg))
+		pages += atomic_load_explicit(&memcg->lruvec.nr_isolated, memory_order_relaxed);
+	return pages;
+}
+
+/* Whoever has isolated pages waits for nothing but the store, so they come back or are freed. */
+static void wait_for_isolated(struct mem_cgroup *root)
+{
+	for (uint32_t spins = 0; spins < ISOLATED_SPINS && tree_isolated(root); spins++)
+		quire_relax(spins);
+}
+
+/*
+ * Takes what is in use too. Pages that other threads have locked or isolated just now may be all
+ * that there is: they are waited for, though not for ever, as a lock may be our caller's.
+ */
+static void reclaim_last_resort(struct scan_control *control)
+{
+	rescue_unevictable(control->target);
+	control->ignore_references = true;
+	control->wait_writeback = true;
+	control->priority = 0;
+	for (uint32_t pass = 0; pass < LAST_RESORT_PASSES; pass++) {
+		control->nr_busy = 0;
+		shrink_groups(control);
+		if (control->nr_reclaimed || (!control->nr_busy && !tree_isolated(control->target)))
+			return;
+		quire_relax(pass);
+		wait_for_isolated(control->target);
+	}
+}
+
 /* Swap is of use while it has room, or holds copies of pages in memory that may be dropped. */
 static bool swap_usable(const struct quire *quire)
 {
@@ -214,13 +255,8 @@ static uint64_t reclaim(struct scan_control *control)
 		control->avoid_anon = false;
 		shrink_by_priority(control);
 	}
-	if (!control->nr_reclaimed) {
-		rescue_unevictable(control->target);
-		control->ignore_references = true;
-		control->wait_writeback = true;
-		control->priority = 0;
-		shrink_groups(control);
-	}
+	if (!control->nr_reclaimed)
+		reclaim_last_resort(control);
 	return control->nr_reclaimed;
 }
 
