@@ -40,6 +40,18 @@ narrate() {
 		}' "$1"
 }
 
+# The same in brief: a line for each command and its answer, longer answers below it.
+narrate_briefly() {
+	awk -v output="$2" '
+		/^[ \t]*$/ || /^#/ { next }
+		{
+			longer = ""
+			while ((getline line < output) > 0 && line ~ /^  /)
+				longer = longer "    " line "\n"
+			printf "  %-30s %s\n%s", $0, line, longer
+		}' "$1"
+}
+
 # The file itself, read without Quire, must hold what was stored through the mapping.
 check_book() {
 	head -c 11 "$top/$1/book.txt" | cmp -s - <(printf 'Mit license') || {
@@ -64,10 +76,12 @@ grep -qx "= 0x$(python3 -c 'import sys, zlib; print("%08x" % zlib.crc32(sys.stdi
 
 printf '\n=== The same script on the real kernel\n'
 run linux tour.quire linux
+narrate_briefly "$scripts/tour.quire" "$top/linux.out"
 check_book linux
 diff -u "$top/linux.out" "$top/soft.out"
 diff -r "$top/linux" "$top/soft"
-echo "The real kernel printed the same $(wc -l <"$top/soft.out") lines and left the same files."
+printf '\nThe real kernel gave the same answers, %d lines of them, and left the same files.\n' \
+	"$(wc -l <"$top/soft.out")"
 
 printf '\n=== Inside\n'
 run soft inside.quire inside --memory=64M --swap="$top/swap:32M"
@@ -80,3 +94,9 @@ if grep -E '^error|^signal' "$top/inside.out"; then
 	echo "demo: a command of inside.quire failed" >&2
 	exit 1
 fi
+
+cat <<END
+
+=== The demo succeeded: both machines agree, every structure is sound, the files hold what was stored.
+Go on with: build/release/src/tools/quire shell        (\`help\` lists the commands)
+END
