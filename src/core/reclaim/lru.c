@@ -68,23 +68,25 @@ static _Atomic uint64_t *page_list_size(struct lruvec *lruvec, const struct page
 	return &lruvec->size[page_lru_type(page)][page_lru_list(page)];
 }
 
+static struct list_head *page_list(struct lruvec *lruvec, const struct page *page)
+{
+	return &lruvec->lists[page_lru_type(page)][page_lru_list(page)];
+}
+
 void lruvec_add_page_before(struct lruvec *lruvec, struct page *page, struct list_head *position)
 {
-	if (!position)
-		position = lruvec->lists[page_lru_type(page)][page_lru_list(page)].next;
 	list_add_tail(&page->lru, position);
 	count_size(page_list_size(lruvec, page), 1);
 }
 
 void lruvec_add_page(struct lruvec *lruvec, struct page *page)
 {
-	lruvec_add_page_before(lruvec, page, NULL);
+	lruvec_add_page_before(lruvec, page, page_list(lruvec, page)->next);
 }
 
 void lruvec_add_page_tail(struct lruvec *lruvec, struct page *page)
 {
-	lruvec_add_page_before(lruvec, page,
-			       &lruvec->lists[page_lru_type(page)][page_lru_list(page)]);
+	lruvec_add_page_before(lruvec, page, page_list(lruvec, page));
 }
 
 void lruvec_del_page(struct lruvec *lruvec, struct page *page)
