@@ -39,8 +39,8 @@ static inline uint64_t lruvec_type_size(const struct lruvec *lruvec, enum lru_ty
 	return lruvec_size(lruvec, type, LRU_INACTIVE) + lruvec_size(lruvec, type, LRU_ACTIVE);
 }
 
-/* Under the lru_lock: the page goes in front of `position` on the list of its type and PG_active, or
- * to the head or tail of that list. */
+/* Under the lru_lock: the page goes in front of `position` on the list of its type and PG_active,
+ * or to the head or tail of that list. */
 void lruvec_add_page_before(struct lruvec *lruvec, struct page *page, struct list_head *position);
 void lruvec_add_page(struct lruvec *lruvec, struct page *page);
 void lruvec_add_page_tail(struct lruvec *lruvec, struct page *page);
