@@ -10,6 +10,13 @@
 
 #include <errno.h>
 
+/* The heap begins with a VMA of its own, as on Linux: it does not become part of the bss before it.
+ */
+static bool is_first_of_heap(const struct mm_struct *mm, uint64_t start)
+{
+	return start == PAGE_ALIGN(mm->start_brk);
+}
+
 int vm_brk_locked(struct mm_struct *mm, uint64_t start, uint64_t end, uint64_t vm_flags)
 {
 	uint64_t pages = (end - start) >> PAGE_SHIFT;
@@ -39,7 +46,10 @@ int vm_brk_locked(struct mm_struct *mm, uint64_t start, uint64_t end, uint64_t v
 	vma->vm_flags = range.vm_flags;
 	vma->vm_pgoff = range.pgoff;
 	vma_set_page_prot(vma);
-	vma_merge_or_link(&range, vma);
+	if (is_first_of_heap(mm, start))
+		vma_link(mm, vma);
+	else
+		vma_merge_or_link(&range, vma);
 	vm_stat_account(mm, range.vm_flags, (int64_t)pages);
 	if (range.vm_flags & VM_LOCKED)
 		mm->locked_vm += pages;

@@ -117,7 +117,8 @@ static int load_image(struct mm_struct *mm, struct elf_image *image, bool at_pie
 }
 
 /* Bounds of code, data and heap from the program's segments. mmap_lock held for writing. */
-static void set_program_fields(struct mm_struct *mm, const struct elf_image *image)
+static void set_program_fields(struct mm_struct *mm, const struct elf_image *image,
+			       bool at_pie_base)
 {
 	mm->start_code = UINT64_MAX;
 	mm->start_data = mm->end_code = mm->end_data = 0;
@@ -138,7 +139,9 @@ static void set_program_fields(struct mm_struct *mm, const struct elf_image *ima
 	/* Without an executable segment there is no code. */
 	if (!mm->end_code)
 		mm->start_code = 0;
-	mm->start_brk = mm->brk = arch_randomize_brk(mm, image->bias + image->end);
+	mm->start_brk = mm->brk = image->header.e_type == ELF_ET_DYN && !at_pie_base
+					  ? elf_et_dyn_brk(mm)
+					  : arch_randomize_brk(mm, image->bias + image->end);
 }
 
 static int map_stack(struct exec_state *state)
@@ -170,7 +173,7 @@ static int fill_mm(struct exec_state *state)
 		return error;
 
 	mmap_write_lock(mm);
-	set_program_fields(mm, program);
+	set_program_fields(mm, program, interpreter != NULL);
 	mmap_write_unlock(mm);
 	auxv.phdr = elf_phdr_address(program);
 	auxv.entry = program->bias + program->header.e_entry;

@@ -174,6 +174,12 @@ static void test_static_image(void **state)
 	assert_int_equal(f->mm->start_brk, PAGE_ALIGN(DATA + 0x300 + BSS_BYTES));
 	assert_int_equal(f->mm->brk, f->mm->start_brk);
 	assert_int_equal(quire_brk(f->mm, f->mm->brk + 100), f->mm->start_brk + 100);
+	/* The heap lies beside bss, in a VMA of its own. */
+	assert_int_equal(vma_lookup(f->mm, f->mm->start_brk - 1)->vm_end, f->mm->start_brk);
+	assert_int_equal(vma_lookup(f->mm, f->mm->start_brk)->vm_start, f->mm->start_brk);
+	quire_brk(f->mm, f->mm->brk + PAGE_SIZE);
+	assert_int_equal(vma_lookup(f->mm, f->mm->start_brk)->vm_end - f->mm->start_brk,
+			 2 * PAGE_SIZE);
 }
 
 static void test_stack_contents(void **state)
@@ -471,6 +477,9 @@ static void test_position_independent(void **state)
 	assert_int_equal((exec.entry - 0x1010) % 0x200000, 0);
 	assert_true(exec.entry < f->mm->mmap_base);
 	assert_int_equal(f->mm->start_code, exec.entry - 0x1010);
+	/* The heap where programs with an interpreter lie: the mmap area has no room for it. */
+	assert_int_equal(f->mm->start_brk, 0x555555555000);
+	assert_int_equal(f->mm->brk, f->mm->start_brk);
 }
 
 static void test_collision_leaves_the_mm_empty(void **state)

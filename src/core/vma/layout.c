@@ -4,7 +4,8 @@
  *
  *   0          nothing below MMAP_MIN_ADDR
  *   4M         a program linked for a fixed address
- *   2/3        a position-independent program, then its heap, growing up
+ *   2/3        a position-independent program, then its heap, growing up; only the heap when the
+ *              program has no interpreter, as it lies in the mmap area then
  *   mmap_base  mappings, from here downwards
  *              room for the stack to grow (LIMIT_STACK, 128 MiB at least), and its guard gap
  *   task_size  the stack, growing down
@@ -16,7 +17,7 @@
 
 #define STACK_GAP_MIN ((uint64_t)128 << 20)
 #define STACK_GAP_MAX (TASK_SIZE_MAX / 6 * 5)
-#define ELF_ET_DYN_BASE PAGE_ALIGN_DOWN(TASK_SIZE_MAX / 3 * 2)
+#define ELF_ET_DYN_BASE (TASK_SIZE_MAX / 3 * 2)
 
 /* Width of the random part, in pages. */
 #define STACK_RANDOM_PAGES ((uint64_t)1 << 22)
@@ -57,7 +58,12 @@ uint64_t randomize_stack_top(struct mm_struct *mm)
 
 uint64_t elf_et_dyn_base(struct mm_struct *mm)
 {
-	return ELF_ET_DYN_BASE + random_offset(mm->quire, MMAP_RANDOM_PAGES);
+	return PAGE_ALIGN_DOWN(ELF_ET_DYN_BASE) + random_offset(mm->quire, MMAP_RANDOM_PAGES);
+}
+
+uint64_t elf_et_dyn_brk(struct mm_struct *mm)
+{
+	return arch_randomize_brk(mm, ELF_ET_DYN_BASE);
 }
 
 uint64_t arch_randomize_brk(struct mm_struct *mm, uint64_t brk)

@@ -244,11 +244,13 @@ void exit_mmap(struct mm_struct *mm);
  * Layout, randomised when the instance was created with a seed (layout.c). arch_pick_mmap_layout()
  * sets mmap_base from LIMIT_STACK. exec places the stack at randomize_stack_top(), a
  * position-independent program at elf_et_dyn_base(), and start_brk at arch_randomize_brk() of the
- * page-aligned end of bss.
+ * page-aligned end of bss; at elf_et_dyn_brk() for a position-independent program without an
+ * interpreter, whose image leaves no room behind it in the mmap area.
  */
 void arch_pick_mmap_layout(struct mm_struct *mm);
 uint64_t randomize_stack_top(struct mm_struct *mm);
 uint64_t elf_et_dyn_base(struct mm_struct *mm);
+uint64_t elf_et_dyn_brk(struct mm_struct *mm);
 uint64_t arch_randomize_brk(struct mm_struct *mm, uint64_t brk);
 
 /* Every invariant above, of list, tree, counts, reverse maps and page table. mmap_lock held. */
