@@ -59,7 +59,7 @@ int madvise_set_flags(const struct madvise_range *range)
 
 /* Swap entries met in one table, to be read in when its lock is free again. */
 struct willneed_batch {
-	swp_entry_t entries[SWAP_READAHEAD];
+	swp_entry_t entries[SWAP_CLUSTER];
 	uint32_t count;
 };
 
@@ -79,17 +79,8 @@ static uint64_t collect_swap_entries(struct vm_area_struct *vma, pte_t *pte, uin
 	return address;
 }
 
-/* Brings one entry into the swap cache. It is only advice: what goes wrong shows at the fault. */
-static void willneed_entry(struct vm_area_struct *vma, swp_entry_t entry)
-{
-	struct quire *quire = vma->vm_mm->quire;
-	struct page *page;
-	bool major;
-
-	if (!swapin_page(quire, entry, vma_memcg(vma), true, &major, &page))
-		put_page(quire, page);
-}
-
+/* It is only advice: it takes free frames, does not wait, and what goes wrong shows at the fault.
+ */
 static void willneed_anonymous(const struct madvise_range *range)
 {
 	struct vm_area_struct *vma = range->vma;
@@ -104,8 +95,8 @@ static void willneed_anonymous(const struct madvise_range *range)
 		spin_lock(ptl);
 		address = collect_swap_entries(vma, pte, address, stop, &batch);
 		spin_unlock(ptl);
-		for (uint32_t i = 0; i < batch.count; i++)
-			willneed_entry(vma, batch.entries[i]);
+		if (!swapin_ahead(range->mm->quire, batch.entries, batch.count, vma_memcg(vma)))
+			return;
 	}
 }
 

@@ -267,22 +267,62 @@ static void test_pageout_passes_over_what_others_map(void **state)
 	quire_mm_exit(child);
 }
 
+static void assert_resident(struct fixture *f, uint64_t page, uint64_t pages,
+			    unsigned char resident)
+{
+	unsigned char vector[64];
+
+	assert_true(pages <= sizeof(vector));
+	assert_ok(quire_mincore(f->mm, AT(page), PAGES(pages), vector));
+	for (uint64_t i = 0; i < pages; i++)
+		assert_int_equal(vector[i], resident);
+}
+
 static void test_willneed_brings_swap_back(void **state)
 {
+	const int kinds[] = {QUIRE_MAP_PRIVATE, QUIRE_MAP_SHARED};
 	struct fixture *f = *state;
-	unsigned char vector[20];
 
-	map_anon(f, 0, 20);
-	store_pages(f, 0, 20, 1);
-	assert_ok(advise(f, 0, 20, QUIRE_MADV_PAGEOUT));
-	assert_ok(quire_mincore(f->mm, AT(0), PAGES(20), vector));
-	for (int i = 0; i < 20; i++)
-		assert_int_equal(vector[i], 0);
-	assert_ok(advise(f, 0, 20, QUIRE_MADV_WILLNEED));
-	assert_ok(quire_mincore(f->mm, AT(0), PAGES(20), vector));
-	for (int i = 0; i < 20; i++)
-		assert_int_equal(vector[i], 1);
-	assert_pages(f, 0, 20, 1);
+	for (uint64_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const uint64_t base = 100 * i;
+
+		map_at(f, base, 40, kinds[i] | QUIRE_MAP_ANONYMOUS);
+		store_pages(f, base, 40, 1);
+		assert_ok(advise(f, base, 40, QUIRE_MADV_PAGEOUT));
+		assert_resident(f, base, 40, 0);
+		assert_ok(advise(f, base + 5, 30, QUIRE_MADV_WILLNEED));
+		assert_resident(f, base, 5, 0);
+		assert_resident(f, base + 5, 30, 1);
+		assert_resident(f, base + 35, 5, 0);
+		/* In the swap cache, and not mapped. */
+		assert_int_equal(swap_cached_pages(f->quire), 30);
+		assert_int_equal(rss(f->mm, MM_ANONPAGES) + rss(f->mm, MM_SHMEMPAGES), 0);
+		assert_ok(advise(f, base + 5, 30, QUIRE_MADV_WILLNEED));
+		assert_pages(f, base, 40, 1);
+		assert_ok(quire_munmap(f->mm, AT(base), PAGES(40)));
+	}
+}
+
+/* The advice takes what is free and pushes nothing out. */
+static void test_willneed_takes_free_frames_only(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t frames = f->quire->zone.nr_frames;
+	uint64_t swapped, scanned;
+
+	map_anon(f, 0, frames);
+	map_shared(f, frames, frames);
+	for (uint64_t i = 0; i < 2 * frames; i++)
+		assert_int_equal(store(f, i, (uint8_t)(i % 251)), 0);
+	for (uint64_t i = 0; i < 2; i++) {
+		swapped = swap_free_slots(f->quire);
+		scanned = stat_read(&f->quire->events, EVENT_SCANNED);
+		assert_ok(advise(f, i * frames, frames, QUIRE_MADV_WILLNEED));
+		assert_int_equal(swap_free_slots(f->quire), swapped);
+		assert_int_equal(stat_read(&f->quire->events, EVENT_SCANNED), scanned);
+	}
+	for (uint64_t i = 0; i < 2 * frames; i++)
+		assert_int_equal(load(f, i), i % 251);
 }
 
 static void test_populate(void **state)
@@ -412,6 +452,7 @@ int main(void)
 		rule(test_pageout_and_cold_keep_contents),
 		rule(test_pageout_passes_over_what_others_map),
 		rule(test_willneed_brings_swap_back),
+		rule(test_willneed_takes_free_frames_only),
 		rule(test_populate),
 		rule(test_populate_refusals),
 		rule(test_guard_pages),

@@ -10,6 +10,7 @@
 #include "core/call/call.h"
 #include "core/call/page_walk.h"
 #include "core/file/filemap.h"
+#include "core/reclaim/swap.h"
 #include "core/vma/vma.h"
 
 #include <errno.h>
@@ -19,18 +20,6 @@ struct mincore_range {
 	uint64_t start;
 	unsigned char *vector;
 };
-
-static bool swap_resident(struct quire *quire, swp_entry_t entry)
-{
-	struct page *page = swap_cache_get_page(quire, entry);
-	bool resident;
-
-	if (!page)
-		return false;
-	resident = page_test(page, PG_uptodate);
-	put_page(quire, page);
-	return resident;
-}
 
 static uint64_t mincore_ptes(struct vm_area_struct *vma, pte_t *pte, uint64_t address, uint64_t end,
 			     void *argument)
@@ -44,7 +33,7 @@ static uint64_t mincore_ptes(struct vm_area_struct *vma, pte_t *pte, uint64_t ad
 		if (pte_present(value))
 			*out = 1;
 		else if (pte_swap(value))
-			*out = swap_resident(vma->vm_mm->quire, pte_to_swp_entry(value));
+			*out = swap_cache_resident(vma->vm_mm->quire, pte_to_swp_entry(value));
 	}
 	return end;
 }

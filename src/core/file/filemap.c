@@ -9,6 +9,7 @@
 #include "core/file/filemap.h"
 
 #include "core/file/internal.h"
+#include "core/file/shmem.h"
 #include "core/instance/instance.h"
 #include "core/reclaim/vmscan.h"
 #include "core/reclaim/workingset.h"
@@ -42,13 +43,16 @@ bool filemap_cached(struct address_space *mapping, pgoff_t index)
 
 bool filemap_resident(struct address_space *mapping, pgoff_t index)
 {
-	struct page *page;
-	bool resident;
+	bool resident = false;
+	void *entry;
 
 	spin_lock(&mapping->i_pages_lock);
-	page = xa_load(&mapping->i_pages, index);
-	resident = page && !xa_is_value(page) && page_test(page, PG_uptodate);
+	entry = xa_load(&mapping->i_pages, index);
+	if (entry && !xa_is_value(entry))
+		resident = page_test(entry, PG_uptodate);
 	spin_unlock(&mapping->i_pages_lock);
+	if (xa_is_value(entry) && mapping_is_shmem(mapping))
+		resident = swap_cache_resident(mapping->host->quire, xa_to_swp_entry(entry));
 	return resident;
 }
 

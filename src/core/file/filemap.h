@@ -57,7 +57,7 @@ bool set_page_dirty(struct page *page);
  * True when it was dirty. */
 bool clear_page_dirty_for_io(struct page *page);
 
-/* Cached, uptodate: for mincore. */
+/* Cached, uptodate; of shmem also in the swap cache: for mincore. */
 bool filemap_resident(struct address_space *mapping, pgoff_t index);
 
 /*
@@ -97,8 +97,8 @@ void truncate_inode_pages(struct address_space *mapping, pgoff_t first, pgoff_t 
  */
 bool filemap_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last);
 
-/* Starts reading [index, index + pages) into the cache without waiting: MADV_WILLNEED,
- * MADV_POPULATE_READ. */
+/* Starts reading [index, index + pages) into the cache, what is swapped of shmem into the swap
+ * cache, without waiting: MADV_WILLNEED. */
 void force_page_cache_readahead(struct address_space *mapping, pgoff_t index, uint64_t pages,
 				const struct filemap_context *context);
 

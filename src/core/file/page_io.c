@@ -13,12 +13,6 @@
 #include <errno.h>
 #include <string.h>
 
-static struct page *segment_page(const struct zone *zone, const struct quire_segment *segment)
-{
-	return pfn_to_page(zone,
-			   (pfn_t)((char *)segment->memory - (char *)zone->base) >> PAGE_SHIFT);
-}
-
 static uint64_t request_bytes(const struct quire_request *request)
 {
 	uint64_t bytes = 0;
@@ -51,7 +45,7 @@ static void read_done(struct quire_request *request, int64_t result)
 		count_event(quire, EVENT_FILE_READ, request->nr_segments);
 	for (uint32_t i = 0; i < request->nr_segments; i++) {
 		struct quire_segment *segment = &request->segments[i];
-		struct page *page = segment_page(&quire->zone, segment);
+		struct page *page = virt_to_page(&quire->zone, segment->memory);
 		uint64_t valid = min_u64(left, PAGE_SIZE);
 
 		if (result >= 0) {
@@ -80,7 +74,7 @@ static void account_written(struct page_io *io, int error)
 
 	spin_lock(&mapping->i_pages_lock);
 	for (uint32_t i = 0; i < request->nr_segments; i++) {
-		struct page *page = segment_page(&quire->zone, &request->segments[i]);
+		struct page *page = virt_to_page(&quire->zone, request->segments[i].memory);
 
 		if (error && !is_transient(error))
 			page_set(page, PG_error);
@@ -110,7 +104,7 @@ static void write_complete(struct page_io *io, int error)
 
 	account_written(io, error);
 	for (uint32_t i = 0; i < request->nr_segments; i++) {
-		struct page *page = segment_page(&quire->zone, &request->segments[i]);
+		struct page *page = virt_to_page(&quire->zone, request->segments[i].memory);
 
 		if (page_test_and_clear(page, PG_reclaim) && !error)
 			deactivate_page(quire, page);

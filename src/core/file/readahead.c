@@ -6,6 +6,7 @@
 
 #include "core/file/internal.h"
 #include "core/file/page_io.h"
+#include "core/file/shmem.h"
 #include "core/instance/instance.h"
 #include "core/vma/mm.h"
 
@@ -218,6 +219,8 @@ void page_cache_async_readahead(struct address_space *mapping, struct page *page
 void force_page_cache_readahead(struct address_space *mapping, pgoff_t index, uint64_t pages,
 				const struct filemap_context *context)
 {
+	if (mapping_is_shmem(mapping))
+		shmem_readahead(mapping, index, pages, context->memcg);
 	if (mapping->host->kind != INODE_REGULAR)
 		return;
 	read_lock(&mapping->invalidate_lock);

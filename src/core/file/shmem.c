@@ -218,3 +218,36 @@ int shmem_get_page(struct address_space *mapping, pgoff_t index,
 	} while (error == -EEXIST);
 	return error;
 }
+
+/* Up to SWAP_CLUSTER swap entries of [*index, last]; *index moves behind the last one. */
+static uint32_t collect_swap_entries(struct address_space *mapping, pgoff_t *index, pgoff_t last,
+				     swp_entry_t *entries)
+{
+	uint32_t count = 0;
+	uint64_t at;
+	void *entry;
+
+	spin_lock(&mapping->i_pages_lock);
+	xa_for_each_range (&mapping->i_pages, at, entry, *index, last) {
+		if (!xa_is_value(entry))
+			continue;
+		entries[count++] = xa_to_swp_entry(entry);
+		*index = at + 1;
+		if (count == SWAP_CLUSTER)
+			break;
+	}
+	spin_unlock(&mapping->i_pages_lock);
+	return count;
+}
+
+void shmem_readahead(struct address_space *mapping, pgoff_t index, uint64_t pages,
+		     struct mem_cgroup *memcg)
+{
+	const pgoff_t last = index + pages - 1;
+	swp_entry_t entries[SWAP_CLUSTER];
+	uint32_t count;
+
+	while ((count = collect_swap_entries(mapping, &index, last, entries)))
+		if (!swapin_ahead(mapping->host->quire, entries, count, memcg))
+			return;
+}

@@ -28,6 +28,11 @@ QUIRE_MUST_CHECK int shmem_get_page(struct address_space *mapping, pgoff_t index
 				    const struct filemap_context *context, enum shmem_intent intent,
 				    struct page **page);
 
+/* Starts bringing what is swapped of [index, index + pages) into the swap cache, as long as there
+ * are free frames. */
+void shmem_readahead(struct address_space *mapping, pgoff_t index, uint64_t pages,
+		     struct mem_cgroup *memcg);
+
 static inline void *swp_to_xa_entry(swp_entry_t entry)
 {
 	return xa_mk_value(entry.value);

@@ -79,6 +79,13 @@ static inline void *page_address(const struct zone *zone, const struct page *pag
 	return (char *)zone->base + (page_to_pfn(zone, page) << PAGE_SHIFT);
 }
 
+/* The other way round, for any address within the frame. */
+static inline struct page *virt_to_page(const struct zone *zone, const void *memory)
+{
+	return pfn_to_page(zone,
+			   (pfn_t)((const char *)memory - (const char *)zone->base) >> PAGE_SHIFT);
+}
+
 /*
  * Allocation without policy (no reclaim, no charge): frames/buddy only. Returns a folio of 2^order
  * frames with refcount 1, or NULL. Obeys FAIL_FRAME. Below the min watermark only with GFP_RESERVE.

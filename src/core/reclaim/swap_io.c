@@ -160,6 +160,8 @@ static int swap_new_page(struct quire *quire, swp_entry_t entry, struct mem_cgro
 	if (shadow)
 		workingset_refault(page, shadow);
 	lru_add_page(quire, page);
+	/* The end of its read unlocks it. */
+	disown_page_lock(page);
 	*result = page;
 	return 0;
 }
@@ -172,8 +174,6 @@ static int swap_read_pages(struct quire *quire, struct swap_area *area, struct p
 	struct swap_io *io = swap_io_alloc(quire, QUIRE_READ, swp_slot(entry), count);
 	int error = -ENOMEM;
 
-	for (uint32_t i = 0; i < count; i++)
-		disown_page_lock(pages[i]);
 	if (io) {
 		for (uint32_t i = 0; i < count; i++) {
 			swap_io_add(io, pages[i]);
