@@ -240,6 +240,26 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(gone.read_bytes(), b"to be unlinked")
         self.assertFalse(self.path("made").exists())
 
+    def test_diff_keeps_the_names_of_a_file(self):
+        names = [self.path(name) for name in ("one", "two", "three", "elsewhere")]
+        names[0].write_bytes(b"as it was")
+        for name in names[1:]:
+            name.hardlink_to(names[0])
+        inode = names[3].stat().st_ino
+        script = (
+            'open f one rw\nopen g two rw\npwrite f "CHANGED" 0\npread g 20 0\nunlink one\nopen h three rw\n'
+            'pwrite h "AGAIN" 0\npread f 20 0\n'
+        )
+        run = self.run_quire("diff", script=script)
+        self.assertEqual(run.stdout, "standard input: 8 lines compared, no difference\n")
+        for name in names:
+            self.assertEqual((name.read_bytes(), name.stat().st_ino), (b"as it was", inode))
+        # All the names that the script knows are removed: they are one file again, if a new one.
+        names[3].unlink()
+        self.run_quire("diff", script="unlink one\nunlink two\nunlink three\n")
+        self.assertEqual(names[0].read_bytes(), b"as it was")
+        self.assertEqual(len({name.stat().st_ino for name in names[:3]}), 1)
+
     def test_stores_reach_the_file(self):
         for machine in ("soft", "linux"):
             script = "open f file rw create trunc\nftruncate f 2p\nmmap s 2p rw shared f\n"

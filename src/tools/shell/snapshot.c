@@ -81,25 +81,30 @@ static bool is_kept(const struct snapshot *snapshot, const char *path)
 	return false;
 }
 
-static void keep(struct snapshot *snapshot, const char *path, char *copy, unsigned mode)
+static void keep(struct snapshot *snapshot, const char *path, char *copy, const struct stat *status)
 {
 	snapshot->files =
 		shell_reallocate(snapshot->files, (snapshot->count + 1) * sizeof(*snapshot->files));
-	snapshot->files[snapshot->count++] =
-		(struct snapshot_file){shell_copy_string(path), copy, mode};
+	snapshot->files[snapshot->count++] = (struct snapshot_file){
+		.path = shell_copy_string(path),
+		.copy = copy,
+		.mode = status->st_mode & 07777,
+		.device = status->st_dev,
+		.inode = status->st_ino,
+	};
 }
 
 int snapshot_add(struct snapshot *snapshot, const char *path)
 {
 	struct shell_buffer copy = {0};
-	struct stat status;
+	struct stat status = {0};
 	int error;
 
 	if (is_kept(snapshot, path))
 		return 0;
 	if (lstat(path, &status) != 0) {
 		if (errno == ENOENT)
-			keep(snapshot, path, NULL, 0);
+			keep(snapshot, path, NULL, &status);
 		return 0;
 	}
 	if (!S_ISREG(status.st_mode))
@@ -121,25 +126,63 @@ int snapshot_add(struct snapshot *snapshot, const char *path)
 		shell_buffer_release(&copy);
 		return error;
 	}
-	keep(snapshot, path, copy.data, status.st_mode & 07777);
+	keep(snapshot, path, copy.data, &status);
 	return 0;
+}
+
+/* Whether the path leads to the file that it led to when it was kept. */
+static bool is_there(const struct snapshot_file *file)
+{
+	struct stat status;
+
+	return lstat(file->path, &status) == 0 && S_ISREG(status.st_mode) &&
+	       status.st_dev == file->device && status.st_ino == file->inode;
+}
+
+/* Another name of the same file that leads to it again, or still; NULL: none. */
+static const struct snapshot_file *other_name(const struct snapshot *snapshot,
+					      const struct snapshot_file *file)
+{
+	for (size_t i = 0; i < snapshot->count; i++) {
+		const struct snapshot_file *other = &snapshot->files[i];
+
+		if (other != file && other->copy && other->device == file->device &&
+		    other->inode == file->inode && (other < file || is_there(other)))
+			return other;
+	}
+	return NULL;
+}
+
+static int restore_file(const struct snapshot *snapshot, const struct snapshot_file *file)
+{
+	const struct snapshot_file *other;
+	int error;
+
+	/* Who may not write to it has not changed it either. */
+	if (file->copy && is_there(file)) {
+		error = copy_file(file->copy, file->path, file->mode);
+		return error == -EACCES ? 0 : error;
+	}
+	if (unlink(file->path) != 0 && errno != ENOENT)
+		return -errno;
+	if (!file->copy)
+		return 0;
+	other = other_name(snapshot, file);
+	if (other)
+		return link(other->path, file->path) == 0 ? 0 : -errno;
+	error = copy_file(file->copy, file->path, file->mode);
+	if (!error && chmod(file->path, file->mode) != 0)
+		error = -errno;
+	return error;
 }
 
 int snapshot_restore(const struct snapshot *snapshot)
 {
 	for (size_t i = 0; i < snapshot->count; i++) {
-		const struct snapshot_file *file = &snapshot->files[i];
-		int error;
+		int error = restore_file(snapshot, &snapshot->files[i]);
 
-		if (unlink(file->path) != 0 && errno != ENOENT)
-			return complain("cannot restore", file->path, errno);
-		if (!file->copy)
-			continue;
-		error = copy_file(file->copy, file->path, file->mode);
-		if (!error && chmod(file->path, file->mode) != 0)
-			error = -errno;
 		if (error)
-			return complain("cannot restore", file->path, -error);
+			return complain("cannot restore", snapshot->files[i].path, -error);
 	}
 	return 0;
 }

@@ -8,10 +8,14 @@
 
 #include "base/types.h"
 
+#include <sys/types.h>
+
 struct snapshot_file {
 	char *path;
-	char *copy; /* NULL: there was no such file */
-	unsigned mode;
+	char *copy; /* NULL: there was no such file, and what follows means nothing */
+	mode_t mode;
+	dev_t device;
+	ino_t inode;
 };
 
 /* Zero-filled is empty. */
@@ -27,7 +31,10 @@ struct snapshot {
  * message on standard error.
  */
 QUIRE_MUST_CHECK int snapshot_add(struct snapshot *snapshot, const char *path);
-/* Makes every kept path what it was: same contents in the same directory, not the same inode. */
+/*
+ * Makes every kept path what it was. A file that is still there gets its contents back, under all
+ * its names; one that is gone is made anew, and paths that were names of one file are so again.
+ */
 QUIRE_MUST_CHECK int snapshot_restore(const struct snapshot *snapshot);
 /* Removes the copies. */
 void snapshot_release(struct snapshot *snapshot);
