@@ -187,7 +187,10 @@ int quire_set_mapping_budget(quire_mm *mm, uint64_t address, uint64_t length, ui
 int quire_mm_create(struct quire *quire, const char *name, quire_group *group, quire_mm **mm);
 /* exit: unmaps all and frees the mm. No CPU runs it and no call on it is under way. */
 void quire_mm_exit(quire_mm *mm);
-/* A copy on write of the address space. errno ENOMEM. */
+/*
+ * A copy on write of the address space. A child of an mm with a group of its own gets one too, with
+ * the same budget (and so for budgets of mappings); else it is in the parent's group. errno ENOMEM.
+ */
 int quire_fork(quire_mm *mm, const char *name, quire_mm **child);
 
 /*

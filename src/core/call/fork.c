@@ -3,14 +3,16 @@
  * fork(2) of an address space: the VMAs and the page-table entries are copied, the pages only when
  * one side writes.
  *
- * The child is charged to the parent's group: a forked process stays in the group of the one that
- * forked it, as in Linux's control groups. A budget of a single mapping is shared by its copies,
- * and the child's pages of that mapping count there too. Memory locks are not inherited.
+ * A parent with a group of its own gives the child one too, with the same budget, as it gives it
+ * the same limits; so it is with budgets of single mappings then. In a group that the parent was
+ * put into the child stays, as in Linux's control groups, and shares the budgets of mappings, too.
+ * Memory locks are not inherited.
  */
 #include "core/call/call.h"
 #include "core/call/copy_page_range.h"
 #include "core/instance/instance.h"
 #include "core/pgtable/mmu_gather.h"
+#include "core/reclaim/memcg.h"
 #include "core/rmap/rmap.h"
 #include "core/vma/account.h"
 #include "core/vma/vma.h"
@@ -51,6 +53,46 @@ static uint64_t pages_to_commit(struct mm_struct *parent)
 	return pages;
 }
 
+/* The child's group for the mapping of `src`: that of an earlier VMA with the same budget, or NULL.
+ */
+static struct mem_cgroup *copied_mapping_group(struct mm_struct *child, struct vm_area_struct *src)
+{
+	const struct mem_cgroup *memcg = src->vm_memcg;
+
+	while ((src = vma_prev(src))) {
+		struct vm_area_struct *copy;
+
+		if (src->vm_memcg != memcg)
+			continue;
+		copy = vma_lookup(child, src->vm_start);
+		if (copy)
+			return copy->vm_memcg;
+	}
+	return NULL;
+}
+
+static int dup_mapping_group(struct vm_area_struct *dst, struct vm_area_struct *src)
+{
+	struct mm_struct *child = dst->vm_mm;
+	struct mem_cgroup *memcg;
+	int error;
+
+	if (!src->vm_memcg || child->memcg == src->vm_mm->memcg)
+		return 0;
+	memcg = copied_mapping_group(child, src);
+	if (memcg) {
+		vma_set_memcg(dst, memcg);
+		return 0;
+	}
+	error = memcg_create(child->quire, child->memcg, src->vm_memcg->name, NULL, &memcg);
+	if (error)
+		return error;
+	memcg_copy_max(memcg, src->vm_memcg);
+	vma_set_memcg(dst, memcg);
+	memcg_put(memcg);
+	return 0;
+}
+
 /* A linked VMA of the child, without entries, or NULL: no memory. */
 static struct vm_area_struct *dup_vma(struct mm_struct *child, struct vm_area_struct *src)
 {
@@ -60,7 +102,8 @@ static struct vm_area_struct *dup_vma(struct mm_struct *child, struct vm_area_st
 		return NULL;
 	dst->vm_flags &= ~(uint64_t)VM_LOCKED_MASK;
 	/* A VMA whose contents are wiped begins without a past. */
-	if (!(src->vm_flags & VM_WIPEONFORK) && anon_vma_fork(dst, src)) {
+	if (dup_mapping_group(dst, src) ||
+	    (!(src->vm_flags & VM_WIPEONFORK) && anon_vma_fork(dst, src))) {
 		vm_area_free(dst);
 		return NULL;
 	}
@@ -120,10 +163,12 @@ static int dup_mmap(struct mm_struct *child, struct mm_struct *parent)
 int dup_mm(struct mm_struct *mm, const char *name, struct mm_struct **child)
 {
 	struct mm_struct *copy;
-	int error = mm_alloc(mm->quire, name, mm->memcg, &copy);
+	int error = mm_alloc(mm->quire, name, mm->own_memcg ? NULL : mm->memcg, &copy);
 
 	if (error)
 		return error;
+	if (copy->own_memcg)
+		memcg_copy_max(copy->memcg, mm->memcg);
 	mmap_write_lock(mm);
 	percpu_write_lock_nested(&copy->mmap_lock);
 	error = dup_mmap(copy, mm);

@@ -181,24 +181,66 @@ static void test_locks_are_not_inherited(void **state)
 	assert_int_equal(f->mm->locked_vm, 2);
 }
 
-static void test_budgets_are_shared(void **state)
+/* A parent with a group of its own: the child has one too, and copies of the mappings' budgets. */
+static void test_budgets_are_inherited(void **state)
 {
 	struct fixture *f = *state;
 	struct mem_cgroup *mapping;
 	quire_mm *child;
 
 	map_anon(f, 0, 8);
+	assert_ok(quire_group_set_budget(quire_mm_group(f->mm), PAGES(99)));
 	assert_ok(quire_set_mapping_budget(f->mm, AT(0), PAGES(4), PAGES(64)));
+	/* One mapping in two pieces, with another one in between. */
+	assert_ok(quire_set_mapping_budget(f->mm, AT(1), PAGES(2), 0));
 	store_pages(f, 0, 8, 1);
-	mapping = vma_lookup(f->mm, AT(0))->vm_memcg;
 	child = fork_of(f->mm);
-	assert_ptr_equal(child->memcg, f->mm->memcg);
-	assert_ptr_equal(vma_lookup(child, AT(0))->vm_memcg, mapping);
+	assert_ptr_not_equal(child->memcg, f->mm->memcg);
+	assert_ptr_equal(child->memcg->parent, f->mm->memcg->parent);
+	assert_int_equal(atomic_load(&child->memcg->max), 99);
+	mapping = vma_lookup(child, AT(0))->vm_memcg;
+	assert_ptr_not_equal(mapping, vma_lookup(f->mm, AT(0))->vm_memcg);
+	assert_ptr_equal(mapping, vma_lookup(child, AT(3))->vm_memcg);
+	assert_ptr_equal(mapping->parent, child->memcg);
+	assert_int_equal(atomic_load(&mapping->max), 64);
+	assert_null(vma_lookup(child, AT(1))->vm_memcg);
+
 	assert_int_equal(store_in(child, 0, 9), 0);
 	assert_int_equal(store_in(child, 5, 9), 0);
 	assert_ptr_equal(page_at(child, 0)->memcg, mapping);
 	assert_ptr_equal(page_at(child, 5)->memcg, child->memcg);
+	assert_ok(quire_group_set_budget(child->memcg, PAGES(50)));
+	assert_int_equal(atomic_load(&f->mm->memcg->max), 99);
+	test_instance_check(&f->instance);
 	quire_mm_exit(child);
+}
+
+/* A group that was chosen for the parent is the child's too. */
+static void test_groups_are_shared(void **state)
+{
+	struct fixture *f = *state;
+	struct mem_cgroup *mapping;
+	quire_group *group;
+	quire_mm *parent, *child;
+
+	assert_ok(quire_group_create(f->quire, NULL, "group", 0, &group));
+	assert_ok(quire_mm_create(f->quire, "parent", group, &parent));
+	assert_int_equal(quire_mmap(parent, AT(0), PAGES(4), QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+				    QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED, NULL,
+				    0),
+			 AT(0));
+	assert_ok(quire_set_mapping_budget(parent, AT(0), PAGES(2), PAGES(64)));
+	mapping = vma_lookup(parent, AT(0))->vm_memcg;
+	child = fork_of(parent);
+	assert_ptr_equal(child->memcg, group);
+	assert_ptr_equal(vma_lookup(child, AT(0))->vm_memcg, mapping);
+	assert_int_equal(store_in(child, 0, 9), 0);
+	assert_int_equal(store_in(child, 3, 9), 0);
+	assert_ptr_equal(page_at(child, 0)->memcg, mapping);
+	assert_ptr_equal(page_at(child, 3)->memcg, group);
+	quire_mm_exit(parent);
+	quire_mm_exit(child);
+	quire_group_put(group);
 }
 
 static void test_swapped_pages(void **state)
@@ -457,7 +499,8 @@ int main(void)
 		rule(test_dontfork_and_wipeonfork),
 		rule(test_guards_of_file_mappings),
 		rule(test_locks_are_not_inherited),
-		rule(test_budgets_are_shared),
+		rule(test_budgets_are_inherited),
+		rule(test_groups_are_shared),
 		rule(test_swapped_pages),
 		rule(test_pinned_page_is_copied_at_once),
 		cmocka_unit_test_setup_teardown(test_commit_limit, setup_strict, teardown),

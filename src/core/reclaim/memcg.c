@@ -279,6 +279,12 @@ void memcg_iter_break(struct mem_cgroup *position)
 		memcg_put(position);
 }
 
+void memcg_copy_max(struct mem_cgroup *memcg, const struct mem_cgroup *from)
+{
+	atomic_store_explicit(&memcg->max, atomic_load_explicit(&from->max, memory_order_relaxed),
+			      memory_order_relaxed);
+}
+
 int memcg_set_max(struct mem_cgroup *memcg, uint64_t pages)
 {
 	uint32_t retries = 0;

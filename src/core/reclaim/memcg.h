@@ -111,6 +111,8 @@ void memcg_uncharge(struct page *page);
 /* Sets the budget in pages; reclaims down to it. -EBUSY: could not get below (the budget holds from
  * now on). */
 QUIRE_MUST_CHECK int memcg_set_max(struct mem_cgroup *memcg, uint64_t pages);
+/* Gives a new group, to which nothing is charged yet, the budget of another. */
+void memcg_copy_max(struct mem_cgroup *memcg, const struct mem_cgroup *from);
 uint64_t memcg_usage(const struct mem_cgroup *memcg);
 /* The highest of the group and its ancestors whose budget does not allow `pages` more, or NULL. */
 struct mem_cgroup *memcg_over_budget(struct mem_cgroup *memcg, uint64_t pages);

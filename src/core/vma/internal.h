@@ -63,8 +63,6 @@ struct vma_change {
 void vma_commit(const struct vma_change *change);
 /* The change that does nothing but move the end. */
 struct vma_change vma_change_end(struct vm_area_struct *vma, uint64_t end);
-/* Takes a reference on the new group and drops that on the old one; either may be NULL. */
-void vma_set_memcg(struct vm_area_struct *vma, struct mem_cgroup *memcg);
 
 /* Gives `target` the anon_vmas of `source` when it has none and source has: 0 or -ENOMEM. */
 QUIRE_MUST_CHECK int vma_dup_anon(struct vm_area_struct *target, struct vm_area_struct *source);

@@ -36,6 +36,7 @@ static void mm_init_limits(struct mm_struct *mm)
 
 static int mm_init_memcg(struct mm_struct *mm, struct mem_cgroup *memcg)
 {
+	mm->own_memcg = !memcg;
 	if (!memcg)
 		return memcg_create(mm->quire, mm->quire->root_memcg, mm->name, NULL, &mm->memcg);
 	memcg_get(memcg);

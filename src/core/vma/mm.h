@@ -166,6 +166,7 @@ struct mm_struct {
 	struct stat_counters rss;        /* A: enum mm_rss, pages */
 
 	struct mem_cgroup *memcg; /* C: holds a reference */
+	bool own_memcg;           /* C: the group was made for this mm alone */
 	struct list_head mm_list; /* I: all mms of the instance */
 	uint64_t id;              /* C: never reused within an instance */
 	char name[32];            /* C */

@@ -33,6 +33,9 @@ struct vm_area_struct *vm_area_alloc(struct mm_struct *mm);
 /* A copy for `mm` (that of the original, or a forked one) with references of its own to file and
  * group, in no tree, without anon_vma. */
 struct vm_area_struct *vm_area_dup(struct mm_struct *mm, const struct vm_area_struct *vma);
+/* The group of a VMA that may be linked or not: takes a reference on the new one and drops that on
+ * the old one; either may be NULL. Does not split or merge. */
+void vma_set_memcg(struct vm_area_struct *vma, struct mem_cgroup *memcg);
 /* Of a VMA in no structure; drops its file and group. */
 void vm_area_free(struct vm_area_struct *vma);
 
