@@ -117,12 +117,17 @@ pte_t *page_vma_mapped(struct page *page, struct vm_area_struct *vma, uint64_t a
 uint32_t page_referenced(struct page *page, uint64_t *vm_flags);
 /* Write-protects and cleans every shared file mapping: number changed. Page locked. */
 uint32_t page_mkclean(struct page *page);
+enum ttu_flags {
+	TTU_IGNORE_MLOCK = 1, /* VM_LOCKED mappings too */
+	TTU_WAIT = 2,         /* wait for the reverse map's lock */
+};
+
 /*
  * Removes every mapping. Anonymous pages (in the swap cache) leave swap entries; lazily freed clean
- * ones leave nothing. Dirty bits move to the page. Page locked. False: some remain (VM_LOCKED
- * without `ignore_mlock`, lock not to be had, or a lazily freed page that was written again).
+ * ones leave nothing. Dirty bits move to the page. Page locked. False: some remain (VM_LOCKED, lock
+ * not to be had, pinned, or a lazily freed page that was written again).
  */
-bool try_to_unmap(struct page *page, bool ignore_mlock);
+bool try_to_unmap(struct page *page, uint32_t flags);
 
 /* Unmaps pages [first, last] of a file from every VMA that maps it; with even_cows private copies
  * too (truncate), without them not (hole). */

@@ -241,7 +241,7 @@ static void accessed_bits_are_harvested_once(void **state)
 	lock_page(page);
 	page_referenced(page, &vm_flags);
 	assert_true(vm_flags & VM_LOCKED);
-	assert_false(try_to_unmap(page, false));
+	assert_false(try_to_unmap(page, 0));
 	unlock_page(page);
 	assert_int_equal(page_at(&f, f.mms[0], f.anon) == page, 1);
 	end(&f);
@@ -290,7 +290,7 @@ static void unmapped_anonymous_pages_leave_swap_entries(void **state)
 	lock_page(page);
 	assert_true(add_to_swap(quire, page));
 	entry = (swp_entry_t){page->private};
-	assert_true(try_to_unmap(page, false));
+	assert_true(try_to_unmap(page, 0));
 	assert_int_equal(swap_count(quire, entry), 1);
 	unlock_page(page);
 	assert_int_equal(pte_load(pte_find(f.mms[0], f.anon)),
@@ -307,7 +307,7 @@ static void unmapped_anonymous_pages_leave_swap_entries(void **state)
 	lock_page(page);
 	assert_true(add_to_swap(quire, page));
 	entry = (swp_entry_t){page->private};
-	assert_true(try_to_unmap(page, false));
+	assert_true(try_to_unmap(page, 0));
 	assert_int_equal(swap_count(quire, entry), 2);
 	unlock_page(page);
 	for (uint32_t i = 0; i < 2; i++)
@@ -333,7 +333,7 @@ static void unmapping_a_file_page_keeps_its_dirt(void **state)
 	test_store(f.mms[0], f.shared, 8, NULL);
 	page = page_at(&f, f.mms[0], f.shared);
 	lock_page(page);
-	assert_true(try_to_unmap(page, false));
+	assert_true(try_to_unmap(page, 0));
 	assert_true(page_test(page, PG_dirty));
 	unlock_page(page);
 	assert_int_equal(stat_read(&f.mms[0]->rss, MM_FILEPAGES), 0);
@@ -354,7 +354,7 @@ static void pinned_pages_stay_mapped(void **state)
 	assert_int_equal(page_try_dup_anon_rmap(page), -EBUSY);
 	lock_page(page);
 	assert_true(add_to_swap(f.test.quire, page));
-	assert_false(try_to_unmap(page, false));
+	assert_false(try_to_unmap(page, 0));
 	assert_true(try_to_free_swap(f.test.quire, page));
 	unlock_page(page);
 	assert_ptr_equal(page_at(&f, f.mms[0], f.anon), page);

@@ -10,10 +10,6 @@
 #include "core/instance/instance.h"
 #include "core/pgtable/mmu_gather.h"
 
-struct unmap_state {
-	bool ignore_mlock;
-};
-
 /* The caller's reference, and one for each entry. */
 static bool only_mapped(const struct page *page)
 {
@@ -68,10 +64,9 @@ static bool unmap_file(struct page *page, struct vm_area_struct *vma, pteval_t o
 }
 
 /* Whether this entry must stay as it is. Under its lock. */
-static bool must_keep(const struct page *page, const struct vm_area_struct *vma,
-		      const struct unmap_state *state)
+static bool must_keep(const struct page *page, const struct vm_area_struct *vma, uint32_t flags)
 {
-	if (!state->ignore_mlock && (vma->vm_flags & VM_LOCKED))
+	if (!(flags & TTU_IGNORE_MLOCK) && (vma->vm_flags & VM_LOCKED))
 		return true;
 	if (!page_anon(page))
 		return false;
@@ -83,7 +78,7 @@ static bool must_keep(const struct page *page, const struct vm_area_struct *vma,
 static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint64_t address,
 			     void *argument)
 {
-	struct unmap_state *state = argument;
+	const uint32_t *flags = argument;
 	struct mm_struct *mm = vma->vm_mm;
 	struct spinlock *ptl;
 	pte_t *pte = page_vma_mapped(page, vma, address, &ptl);
@@ -91,7 +86,7 @@ static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint
 
 	if (!pte)
 		return true;
-	if (!must_keep(page, vma, state)) {
+	if (!must_keep(page, vma, *flags)) {
 		pteval_t old = pte_exchange(pte, 0);
 
 		flush_tlb_page(mm, address);
@@ -106,13 +101,12 @@ static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint
 	return unmapped;
 }
 
-bool try_to_unmap(struct page *page, bool ignore_mlock)
+bool try_to_unmap(struct page *page, uint32_t flags)
 {
-	struct unmap_state state = {.ignore_mlock = ignore_mlock};
 	const struct rmap_walk_control control = {
 		.one = try_to_unmap_one,
-		.argument = &state,
-		.try_lock = true,
+		.argument = &flags,
+		.try_lock = !(flags & TTU_WAIT),
 	};
 
 	QUIRE_ASSERT(1, page_locked(page));
