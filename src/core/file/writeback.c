@@ -348,7 +348,7 @@ static int write_around(struct address_space *mapping, struct page *victim, uint
 	return batch.error;
 }
 
-int writeback_one_page(struct page *page)
+int writeback_around_page(struct page *page)
 {
 	struct address_space *mapping = page_mapping(page);
 	uint64_t bytes;

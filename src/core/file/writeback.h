@@ -29,7 +29,7 @@ QUIRE_MUST_CHECK int writeback_instance(struct quire *quire, struct writeback_co
  * One locked dirty page (reclaim): starts its write and unlocks it. Dirty pages right beside it
  * that can be locked at once go with it, in the same request. -EIO etc.: still dirty, unlocked.
  */
-QUIRE_MUST_CHECK int writeback_one_page(struct page *page);
+QUIRE_MUST_CHECK int writeback_around_page(struct page *page);
 /*
  * Called by who dirties pages, with no page locked: starts writeback when the instance's dirty
  * pages pass the background ratio, waits for some beyond the hard one. A call does it after

@@ -265,7 +265,7 @@ static int write_for_reclaim(struct file_fixture *fixture, pgoff_t index)
 
 	assert_non_null(page);
 	lock_page(page);
-	error = writeback_one_page(page);
+	error = writeback_around_page(page);
 	put_page(fixture->quire, page);
 	return error;
 }

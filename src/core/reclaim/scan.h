@@ -6,6 +6,7 @@
 #ifndef QUIRE_CORE_RECLAIM_SCAN_H
 #define QUIRE_CORE_RECLAIM_SCAN_H
 
+#include "core/reclaim/swap.h"
 #include "core/reclaim/vmscan.h"
 
 #define SCAN_BATCH 32
@@ -18,19 +19,21 @@ struct scan_control {
 	uint64_t nr_to_reclaim;
 	uint64_t nr_reclaimed;
 	int priority;
-	bool may_swap;          /* there is a place for anonymous pages */
-	bool avoid_anon;        /* swappiness 0, and there are file pages */
-	bool ignore_references; /* evict what is in use too */
-	bool once;              /* neither wait nor take what is in use */
-	bool wait_writeback;    /* nothing else is left: wait for pages under writeback */
-	uint64_t nr_writeback;  /* pages met that are under writeback */
-	uint64_t nr_busy;       /* pages met that somebody had locked */
+	bool may_swap;         /* there is a place for anonymous pages */
+	bool avoid_anon;       /* swappiness 0, and there are file pages */
+	bool last_resort;      /* evict what is in use too, wait for reverse maps */
+	bool once;             /* neither wait nor take what is in use */
+	bool wait_writeback;   /* nothing else is left: wait for pages under writeback */
+	uint64_t nr_writeback; /* pages met that are under writeback */
+	uint64_t nr_busy;      /* pages met that somebody had locked */
+	struct swap_plug plug; /* empty but within shrink_pages() */
 };
 
 /*
- * Gets rid of one isolated page, or puts it back on its list; the reference of the isolation is
- * used up. True: it was freed.
+ * Gets rid of isolated pages, linked by lru, or puts them back on their lists; the references of
+ * the isolation are used up. Pages that had to be written, and are by the end of the batch, are
+ * freed, too.
  */
-bool shrink_page(struct page *page, struct scan_control *control);
+void shrink_pages(struct list_head *pages, struct scan_control *control);
 
 #endif

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Getting rid of one page, as a chain of steps that any reason to keep it ends:
+ * Getting rid of pages, each by a chain of steps that any reason to keep it ends:
  *
  *   lock -> not pinned, not under writeback, not in use
  *     -> anonymous: a slot in swap         (add_to_swap)
  *     -> no mapping                        (try_to_unmap)
  *     -> shmem: out of its file            (shmem_move_to_swap)
- *     -> clean: written if need be         (writeback_one_page, swap_writepage)
+ *     -> clean: written if need be         (writeback_around_page, swap_writepage)
+ *     -> the batch has been looked at: unless the write is still under way
  *     -> in no cache                       (filemap_remove_if_unused, swap_cache_remove_if_unused)
  *     -> the isolation's reference is the last: free
  *
@@ -26,7 +27,7 @@ enum shrink_result {
 	SHRINK_GO_ON,
 	SHRINK_KEEP,
 	SHRINK_REFERENCED,
-	SHRINK_WRITTEN, /* its write was started; unlocked */
+	SHRINK_WRITTEN, /* its write was started, or waits in the plug; unlocked */
 	SHRINK_FREE     /* the caller's reference is the last one */
 };
 
@@ -44,6 +45,7 @@ static enum shrink_result shrink_writeback(struct page *page, struct scan_contro
 	page_set(page, PG_reclaim);
 	if (!control->wait_writeback)
 		return SHRINK_KEEP;
+	swap_plug_flush(&control->plug);
 	wait_on_page_writeback(page);
 	return page_test(page, PG_writeback) ? SHRINK_KEEP : SHRINK_GO_ON;
 }
@@ -58,7 +60,7 @@ static enum shrink_result shrink_check_references(struct page *page,
 		page_set(page, PG_mlocked);
 		return SHRINK_KEEP;
 	}
-	if (referenced && !control->ignore_references)
+	if (referenced && !control->last_resort)
 		return SHRINK_REFERENCED;
 	return SHRINK_GO_ON;
 }
@@ -76,7 +78,7 @@ static enum shrink_result shrink_unmap(struct page *page, struct scan_control *c
 	if (page_anon(page) && !page_test(page, PG_swapcache) && !page_test(page, PG_lazyfree) &&
 	    page_mapped(page) && (!control->may_swap || !add_to_swap(control->quire, page)))
 		return SHRINK_KEEP;
-	if (page_mapped(page) && !try_to_unmap(page, false))
+	if (page_mapped(page) && !try_to_unmap(page, control->last_resort ? TTU_WAIT : 0))
 		return shrink_give_up_swap(page, control);
 	if (page_is_shmem(page) &&
 	    (!control->may_swap || !shmem_move_to_swap(control->quire, page)))
@@ -102,23 +104,13 @@ static enum shrink_result shrink_write(struct page *page, struct scan_control *c
 	if (page_count(page) != 2)
 		return SHRINK_KEEP;
 	page_set(page, PG_reclaim);
-	error = page_test(page, PG_swapcache) ? swap_writepage(control->quire, page)
-					      : writeback_one_page(page);
+	error = page_test(page, PG_swapcache) ? swap_writepage(control->quire, page, &control->plug)
+					      : writeback_around_page(page);
 	if (error)
 		page_clear(page, PG_reclaim);
 	else
 		lruvec_note_cost(&page_memcg(page)->lruvec, type, 1);
 	return SHRINK_WRITTEN;
-}
-
-/* Locked again after the start of its write: a store that needs no waiting is done already. */
-static enum shrink_result shrink_after_write(struct page *page, struct scan_control *control)
-{
-	if (page_test(page, PG_writeback))
-		return shrink_writeback(page, control);
-	if (page_test(page, PG_dirty) || page_mapped(page))
-		return SHRINK_KEEP;
-	return SHRINK_GO_ON;
 }
 
 static enum shrink_result shrink_free(struct page *page, struct scan_control *control)
@@ -137,9 +129,9 @@ static enum shrink_result shrink_free(struct page *page, struct scan_control *co
 	return removed ? SHRINK_FREE : SHRINK_KEEP;
 }
 
-/* The steps that are taken with the page locked; *locked: whether it still is. */
-static enum shrink_result shrink_locked_page(struct page *page, struct scan_control *control,
-					     bool *locked)
+/* The steps that are taken with the page locked. It still is, unless the result is SHRINK_WRITTEN.
+ */
+static enum shrink_result shrink_locked_page(struct page *page, struct scan_control *control)
 {
 	enum shrink_result result = SHRINK_GO_ON;
 
@@ -156,41 +148,95 @@ static enum shrink_result shrink_locked_page(struct page *page, struct scan_cont
 
 	shrink_drop_orphan(page, control);
 	result = shrink_write(page, control);
-	if (result == SHRINK_WRITTEN) {
-		*locked = trylock_page(page);
-		if (!*locked)
-			return SHRINK_WRITTEN;
-		result = shrink_after_write(page, control);
-		if (result == SHRINK_KEEP && page_test(page, PG_writeback))
-			return SHRINK_WRITTEN;
-	}
 	return result == SHRINK_GO_ON ? shrink_free(page, control) : result;
 }
 
-bool shrink_page(struct page *page, struct scan_control *control)
+/* Locked again after the start of its write: a store that needs no waiting is done already. */
+static enum shrink_result shrink_after_write(struct page *page, struct scan_control *control)
+{
+	enum shrink_result result = SHRINK_GO_ON;
+
+	if (page_test(page, PG_writeback))
+		result = shrink_writeback(page, control);
+	if (page_test(page, PG_writeback))
+		return SHRINK_WRITTEN;
+	if (result != SHRINK_GO_ON)
+		return result;
+	if (page_test(page, PG_dirty) || page_mapped(page))
+		return SHRINK_KEEP;
+	return shrink_free(page, control);
+}
+
+/* The page is unlocked, and its isolation ends. */
+static void shrink_finish(struct page *page, struct scan_control *control,
+			  enum shrink_result result)
 {
 	struct quire *quire = control->quire;
-	enum shrink_result result = SHRINK_KEEP;
-	bool locked = trylock_page(page);
 
-	count_event(quire, EVENT_SCANNED, 1);
-	if (locked)
-		result = shrink_locked_page(page, control, &locked);
-	else
-		control->nr_busy++;
-	if (locked)
-		unlock_page(page);
 	if (result == SHRINK_FREE) {
 		page_end_isolation(page);
 		put_page(quire, page);
 		count_event(quire, EVENT_RECLAIMED, 1);
 		control->nr_reclaimed++;
-		return true;
+		return;
 	}
 	/* Who wanted to give up its slot while we held the lock could not. */
 	swap_cache_release(quire, page);
 	lruvec_putback(page, result == SHRINK_REFERENCED ? PUTBACK_REFERENCED
 			     : result == SHRINK_WRITTEN  ? PUTBACK_NEXT
 							 : PUTBACK_KEEP);
+}
+
+/* True: its write was started, or waits in the plug, and the isolation goes on. */
+static bool shrink_page(struct page *page, struct scan_control *control)
+{
+	enum shrink_result result = SHRINK_KEEP;
+
+	count_event(control->quire, EVENT_SCANNED, 1);
+	if (trylock_page(page)) {
+		result = shrink_locked_page(page, control);
+		if (result == SHRINK_WRITTEN)
+			return true;
+		unlock_page(page);
+	} else {
+		control->nr_busy++;
+	}
+	shrink_finish(page, control, result);
 	return false;
+}
+
+static void shrink_written(struct list_head *written, struct scan_control *control)
+{
+	swap_plug_flush(&control->plug);
+	while (!list_empty(written)) {
+		struct page *page = list_first_entry(written, struct page, lru);
+		enum shrink_result result = SHRINK_WRITTEN;
+
+		list_del(&page->lru);
+		if (trylock_page(page)) {
+			result = shrink_after_write(page, control);
+			unlock_page(page);
+		}
+		shrink_finish(page, control, result);
+	}
+}
+
+void shrink_pages(struct list_head *pages, struct scan_control *control)
+{
+	struct list_head written = LIST_HEAD_INIT(written);
+	uint32_t nr_written = 0;
+
+	while (!list_empty(pages)) {
+		struct page *page = list_first_entry(pages, struct page, lru);
+
+		list_del(&page->lru);
+		if (!shrink_page(page, control))
+			continue;
+		list_add_tail(&page->lru, &written);
+		if (++nr_written == SWAP_CLUSTER) {
+			shrink_written(&written, control);
+			nr_written = 0;
+		}
+	}
+	shrink_written(&written, control);
 }

@@ -21,6 +21,7 @@
 struct check_report;
 struct mem_cgroup;
 struct quire;
+struct swap_io;
 struct vm_fault;
 
 #define SWAP_CLUSTER 64
@@ -63,9 +64,18 @@ bool swap_cache_remove_if_unused(struct quire *quire, struct page *page, void *s
 /* A locked, unmapped shmem page moves to the swap cache; its place in the file now holds the entry.
  * False: in use, or swap is full. */
 bool shmem_move_to_swap(struct quire *quire, struct page *page);
-/* Starts the write of a locked page in the swap cache, unlocks it. 0 or -errno (page still dirty
- * and in the cache). */
-QUIRE_MUST_CHECK int swap_writepage(struct quire *quire, struct page *page);
+/*
+ * Writes that one scan collects. Their pages are under writeback already, so the scan flushes the
+ * plug before it waits for writeback, or returns: somebody else may be waiting for these pages.
+ */
+struct swap_plug {
+	struct swap_io *io; /* NULL: nothing is collected */
+};
+/* Puts a locked page of the swap cache under writeback and unlocks it; its write starts when its
+ * request is full, or the next page does not lie behind it, or the plug is flushed. 0 or -ENOMEM
+ * (page still dirty); a write that fails leaves the page dirty and in the cache. */
+QUIRE_MUST_CHECK int swap_writepage(struct quire *quire, struct page *page, struct swap_plug *plug);
+void swap_plug_flush(struct swap_plug *plug);
 
 /* The cached page with a reference, or NULL. */
 struct page *swap_cache_get_page(struct quire *quire, swp_entry_t entry);

@@ -2,7 +2,8 @@
 /*
  * Moving pages between memory and a swap area's store.
  *
- * Writes: the page is under writeback and unlocked meanwhile; when the write fails it is dirty
+ * Writes: those of one scan are collected in its plug, so that neighbouring slots become one
+ * request. A page is under writeback and unlocked from then on; when the write fails it is dirty
  * again and stays in the cache, so its contents are never lost.
  *
  * Reads: the page is locked until its contents are there, with neighbours that lie beside it. When
@@ -26,18 +27,20 @@ static bool slot_follows(const struct page *page, swp_entry_t entry)
 /* A request for pages in neighbouring slots. */
 struct swap_io {
 	struct quire_request request;
-	struct quire *quire;
+	struct swap_area *area;
+	uint32_t capacity;               /* segments */
 	struct quire_segment segments[]; /* each a page with a reference */
 };
 
-static struct swap_io *swap_io_alloc(struct quire *quire, enum quire_direction direction,
+static struct swap_io *swap_io_alloc(struct swap_area *area, enum quire_direction direction,
 				     uint64_t slot, uint32_t capacity)
 {
 	struct swap_io *io = quire_zalloc(sizeof(*io) + capacity * sizeof(io->segments[0]));
 
 	if (!io)
 		return NULL;
-	io->quire = quire;
+	io->area = area;
+	io->capacity = capacity;
 	io->request.direction = direction;
 	io->request.offset = slot << PAGE_SHIFT;
 	io->request.segments = io->segments;
@@ -49,28 +52,30 @@ static void swap_io_add(struct swap_io *io, struct page *page)
 {
 	get_page(page);
 	io->segments[io->request.nr_segments++] = (struct quire_segment){
-		.memory = page_address(&io->quire->zone, page),
+		.memory = page_address(&io->area->quire->zone, page),
 		.bytes = PAGE_SIZE,
 	};
 }
 
 static struct page *swap_io_page(const struct swap_io *io, uint32_t i)
 {
-	return virt_to_page(&io->quire->zone, io->segments[i].memory);
+	return virt_to_page(&io->area->quire->zone, io->segments[i].memory);
 }
 
-static int swap_io_submit(struct swap_io *io, struct swap_area *area)
+/* 0, or an error, with which the request is done; the io may be gone in either case. */
+static int swap_io_submit(struct swap_io *io)
 {
-	return area->store->ops->submit(area->store, &io->request);
+	struct quire_store *store = io->area->store;
+	int error = store->ops->submit(store, &io->request);
+
+	if (error)
+		io->request.done(&io->request, error);
+	return error;
 }
 
-static void swap_write_done(struct quire_request *request, int64_t result)
+static void swap_write_end_page(struct quire *quire, struct page *page, bool success)
 {
-	struct swap_io *io = request->context;
-	struct quire *quire = io->quire;
-	struct page *page = swap_io_page(io, 0);
-
-	if (result == (int64_t)PAGE_SIZE) {
+	if (success) {
 		count_event(quire, EVENT_SWAP_OUT, 1);
 		page_clear(page, PG_error);
 	} else {
@@ -82,30 +87,64 @@ static void swap_write_done(struct quire_request *request, int64_t result)
 	end_page_writeback_flag(page);
 	swap_cache_release(quire, page);
 	put_page(quire, page);
+}
+
+static void swap_write_done(struct quire_request *request, int64_t result)
+{
+	struct swap_io *io = request->context;
+	const bool success = result == (int64_t)request->nr_segments << PAGE_SHIFT;
+
+	for (uint32_t i = 0; i < request->nr_segments; i++)
+		swap_write_end_page(io->area->quire, swap_io_page(io, i), success);
 	quire_free(io);
 }
 
-int swap_writepage(struct quire *quire, struct page *page)
+static bool swap_io_continues(const struct swap_io *io, const struct swap_area *area, uint64_t slot)
+{
+	const struct quire_request *request = &io->request;
+
+	return io->area == area && request->nr_segments < io->capacity &&
+	       (request->offset >> PAGE_SHIFT) + request->nr_segments == slot;
+}
+
+void swap_plug_flush(struct swap_plug *plug)
+{
+	struct swap_io *io = plug->io;
+
+	plug->io = NULL;
+	/* The pages are told of an error. */
+	if (io)
+		(void)!swap_io_submit(io);
+}
+
+int swap_writepage(struct quire *quire, struct page *page, struct swap_plug *plug)
 {
 	const swp_entry_t entry = page_swap_entry(page);
+	const uint64_t slot = swp_slot(entry);
 	struct swap_area *area = swap_entry_area(quire, entry);
-	struct swap_io *io = swap_io_alloc(quire, QUIRE_WRITE, swp_slot(entry), 1);
-	int error;
+	/* A page whose write failed goes alone, so that it does not take its neighbours with it. */
+	const uint32_t capacity = page_test(page, PG_error) ? 1 : SWAP_CLUSTER;
+	struct swap_plug full = {.io = NULL};
+	int error = 0;
 
 	QUIRE_ASSERT(1, page_locked(page) && page_test(page, PG_swapcache) &&
 				!page_test(page, PG_writeback));
-	if (!io) {
-		unlock_page(page);
-		return -ENOMEM;
+	if (plug->io && (capacity == 1 || !swap_io_continues(plug->io, area, slot))) {
+		full = *plug;
+		plug->io = NULL;
 	}
-	swap_io_add(io, page);
-	io->request.done = swap_write_done;
-	page_set(page, PG_writeback);
-	page_clear(page, PG_dirty);
+	if (!plug->io)
+		plug->io = swap_io_alloc(area, QUIRE_WRITE, slot, capacity);
+	if (plug->io) {
+		swap_io_add(plug->io, page);
+		plug->io->request.done = swap_write_done;
+		page_set(page, PG_writeback);
+		page_clear(page, PG_dirty);
+	} else {
+		error = -ENOMEM;
+	}
 	unlock_page(page);
-	error = swap_io_submit(io, area);
-	if (error)
-		swap_write_done(&io->request, error);
+	swap_plug_flush(&full);
 	return error;
 }
 
@@ -128,7 +167,7 @@ static void swap_read_done(struct quire_request *request, int64_t result)
 	struct swap_io *io = request->context;
 
 	for (uint32_t i = 0; i < request->nr_segments; i++)
-		swap_read_end_page(io->quire, swap_io_page(io, i),
+		swap_read_end_page(io->area->quire, swap_io_page(io, i),
 				   result >= (int64_t)((i + 1) * PAGE_SIZE));
 	quire_free(io);
 }
@@ -171,8 +210,7 @@ static int swap_read_pages(struct quire *quire, struct swap_area *area, struct p
 			   uint32_t count)
 {
 	const swp_entry_t entry = page_swap_entry(pages[0]);
-	struct swap_io *io = swap_io_alloc(quire, QUIRE_READ, swp_slot(entry), count);
-	int error = -ENOMEM;
+	struct swap_io *io = swap_io_alloc(area, QUIRE_READ, swp_slot(entry), count);
 
 	if (io) {
 		for (uint32_t i = 0; i < count; i++) {
@@ -180,14 +218,11 @@ static int swap_read_pages(struct quire *quire, struct swap_area *area, struct p
 			put_page(quire, pages[i]);
 		}
 		io->request.done = swap_read_done;
-		error = swap_io_submit(io, area);
-		if (error)
-			swap_read_done(&io->request, error);
-		return error;
+		return swap_io_submit(io);
 	}
 	for (uint32_t i = 0; i < count; i++)
 		swap_read_end_page(quire, pages[i], false);
-	return error;
+	return -ENOMEM;
 }
 
 /* Nobody waits for these: what fails is read again by who needs it. */

@@ -3,8 +3,10 @@
  * Swap areas: the slot map against a model, clusters, several areas, discarding, readahead, and I/O
  * that ends late.
  */
+#include "base/fail.h"
 #include "base/prng.h"
 #include "core/instance/test_instance.h"
+#include "core/reclaim/scan.h"
 #include "core/reclaim/swap_area.h"
 #include "core/reclaim/vmscan.h"
 
@@ -281,6 +283,95 @@ static uint64_t pages_in_memory(quire_mm *mm)
 	return stat_read(&mm->rss, MM_ANONPAGES);
 }
 
+/* What is evicted together lies together, and takes a request for many pages. */
+static void neighbours_are_written_together(void **state)
+{
+	const uint64_t pages = 4 * SWAP_CLUSTER;
+	struct fixture f;
+	quire_mm *mm;
+	struct quire_store *store = begin_delayed(&f, 2 * pages, &mm);
+	uint64_t base = map(mm, pages);
+	uint64_t reclaimed;
+
+	(void)state;
+	store_pages(mm, base, pages);
+	pageout(mm, base, pages);
+	assert_int_equal(stat_read(&f.quire->events, EVENT_SWAP_OUT), pages);
+	assert_int_equal(quire_inject_calls(store, QUIRE_INJECT_WRITE), 4);
+	assert_int_equal(swap_cached_pages(f.quire), 0);
+
+	/* A scan's batch is smaller, and it meets pages in use between. */
+	store_pages(mm, base, pages);
+	reclaimed = quire_reclaim(f.quire, NULL, pages);
+	assert_true(reclaimed >= pages / 4);
+	assert_int_equal(stat_read(&f.quire->events, EVENT_SWAP_OUT), pages + reclaimed);
+	assert_true(quire_inject_calls(store, QUIRE_INJECT_WRITE) <= 4 + reclaimed / 8);
+	for (uint64_t i = 0; i < pages; i++)
+		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), (uint8_t)(i + 1));
+	quire_mm_exit(mm);
+	test_instance_destroy(&f.test);
+}
+
+/* One bad slot fails the request that it is in; then each page goes alone, and only that one stays.
+ */
+static void a_failed_request_is_tried_again_page_by_page(void **state)
+{
+	const struct quire_inject_rule first = {.nth = 1, .error = -EIO};
+	const uint64_t pages = 16;
+	struct fixture f;
+	quire_mm *mm;
+	struct quire_store *store = begin_delayed(&f, 64, &mm);
+	uint64_t base = map(mm, pages);
+
+	(void)state;
+	store_pages(mm, base, pages);
+	quire_inject_set(store, QUIRE_INJECT_WRITE, &first);
+	pageout(mm, base, pages);
+	assert_int_equal(quire_inject_calls(store, QUIRE_INJECT_WRITE), 1);
+	assert_int_equal(stat_read(&f.quire->events, EVENT_WRITE_ERROR), pages);
+	assert_int_equal(stat_read(&f.quire->events, EVENT_SWAP_OUT), 0);
+	assert_int_equal(swap_cached_pages(f.quire), pages);
+	test_instance_check(&f.test);
+
+	quire_inject_set(store, QUIRE_INJECT_WRITE, &first);
+	assert_int_equal(quire_reclaim(f.quire, NULL, pages - 1), pages - 1);
+	assert_true(stat_read(&f.quire->events, EVENT_WRITE_ERROR) == pages + 1);
+	assert_true(quire_inject_calls(store, QUIRE_INJECT_WRITE) >= 1 + pages);
+	test_instance_check(&f.test);
+	for (uint64_t i = 0; i < pages; i++)
+		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), i + 1);
+	quire_mm_exit(mm);
+	test_instance_destroy(&f.test);
+}
+
+/* Without memory for a request nothing is written, and nothing lost. */
+static void pages_stay_without_memory_for_a_request(void **state)
+{
+	struct fixture f;
+	quire_mm *mm;
+	struct quire_store *store = begin_delayed(&f, 64, &mm);
+	uint64_t base = map(mm, 8);
+
+	(void)state;
+	store_pages(mm, base, 8);
+	delay(store, QUIRE_INJECT_WRITE, -EIO);
+	pageout(mm, base, 8);
+	assert_int_equal(quire_inject_step(store), 0);
+	quire_inject_set(store, QUIRE_INJECT_WRITE, NULL);
+	assert_int_equal(swap_cached_pages(f.quire), 8);
+	/* All have their slots: what remains to be allocated is the requests. */
+	quire_fail_arm(FAIL_ALLOC, 1, true);
+	assert_int_equal(quire_reclaim(f.quire, NULL, 8), 0);
+	assert_true(quire_fail_disarm());
+	assert_int_equal(swap_cached_pages(f.quire), 8);
+	test_instance_check(&f.test);
+	assert_int_equal(quire_reclaim(f.quire, NULL, 8), 8);
+	for (uint64_t i = 0; i < 8; i++)
+		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), i + 1);
+	quire_mm_exit(mm);
+	test_instance_destroy(&f.test);
+}
+
 /* While their writes are under way pages are unmapped, yet at hand; after the end they are free. */
 static void pages_under_writeback_can_be_used(void **state)
 {
@@ -456,6 +547,9 @@ int main(void)
 		cmocka_unit_test(a_slot_counts_many_uses),
 		cmocka_unit_test(free_clusters_are_discarded),
 		cmocka_unit_test(neighbours_are_read_ahead),
+		cmocka_unit_test(neighbours_are_written_together),
+		cmocka_unit_test(a_failed_request_is_tried_again_page_by_page),
+		cmocka_unit_test(pages_stay_without_memory_for_a_request),
 		cmocka_unit_test(pages_under_writeback_can_be_used),
 		cmocka_unit_test(willneed_starts_few_reads),
 		cmocka_unit_test(an_exit_does_not_free_slots_under_writeback),

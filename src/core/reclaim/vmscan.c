@@ -83,12 +83,7 @@ static bool shrink_list(struct lruvec *lruvec, enum lru_type type, uint32_t nr,
 	taken = policy->isolate(lruvec, type, nr, &pages);
 	lruvec_count_isolated(lruvec, taken);
 	spin_unlock(&lruvec->lru_lock);
-	while (!list_empty(&pages)) {
-		struct page *page = list_first_entry(&pages, struct page, lru);
-
-		list_del(&page->lru);
-		shrink_page(page, control);
-	}
+	shrink_pages(&pages, control);
 	return taken;
 }
 
@@ -212,13 +207,14 @@ static void wait_for_isolated(struct mem_cgroup *root)
 }
 
 /*
- * Takes what is in use too. Pages that other threads have locked or isolated just now may be all
- * that there is: they are waited for, though not for ever, as a lock may be our caller's.
+ * Takes what is in use too, and waits for reverse maps that others change. Pages that other threads
+ * have locked or isolated just now may be all that there is: they are waited for, though not for
+ * ever, as a lock may be our caller's.
  */
 static void reclaim_last_resort(struct scan_control *control)
 {
 	rescue_unevictable(control->target);
-	control->ignore_references = true;
+	control->last_resort = true;
 	control->wait_writeback = true;
 	control->priority = 0;
 	for (uint32_t pass = 0; pass < LAST_RESORT_PASSES; pass++) {
@@ -292,15 +288,10 @@ uint64_t reclaim_pages(struct quire *quire, struct list_head *pages)
 		.target = quire->root_memcg,
 		.nr_to_reclaim = UINT64_MAX,
 		.may_swap = swap_usable(quire),
-		.ignore_references = true,
+		.last_resort = true,
 	};
 
-	while (!list_empty(pages)) {
-		struct page *page = list_first_entry(pages, struct page, lru);
-
-		list_del(&page->lru);
-		shrink_page(page, &control);
-	}
+	shrink_pages(pages, &control);
 	return control.nr_reclaimed;
 }
 
