@@ -101,12 +101,19 @@ static void inspect_show(struct shell_task *task, const struct shell_show *show,
 	shell_reply_fail(reply, EINVAL, "nothing to show: '%.40s'", show->what);
 }
 
+/* A round may end while pages are still being written; the next one meets them clean, or waits. */
 static void inspect_reclaim(struct shell_machine *machine, uint64_t bytes,
 			    struct shell_reply *reply)
 {
+	uint64_t left = bytes / PAGE_SIZE + (bytes % PAGE_SIZE != 0);
+	uint64_t freed;
+
 	(void)reply;
 	soft_background(machine);
-	quire_reclaim(machine->quire, NULL, bytes / PAGE_SIZE + (bytes % PAGE_SIZE != 0));
+	do {
+		freed = quire_reclaim(machine->quire, NULL, left);
+		left -= min_u64(freed, left);
+	} while (freed && left);
 }
 
 static void inspect_writeback(struct shell_machine *machine, struct shell_reply *reply)
