@@ -46,6 +46,7 @@ struct address_space {
 	struct xarray i_pages;        /* X */
 	struct spinlock i_pages_lock; /* X itself */
 	_Atomic uint64_t nrpages;     /* written under X: pages, without values */
+	uint64_t shadow_hand;         /* X: where the search for a shadow to forget goes on */
 	struct rwlock i_mmap_lock;
 	struct interval_tree_root i_mmap; /* F: VMAs by page offset, node is vma->shared */
 	_Atomic int32_t i_mmap_writable;  /* A: VM_SHARED mappings that may write; negative: sealed

@@ -5,6 +5,7 @@
 #include "core/file/address_space.h"
 
 #include "base/alloc.h"
+#include "core/file/internal.h"
 #include "core/instance/instance.h"
 
 struct file *file_prepare(void)
@@ -44,12 +45,16 @@ void get_file(struct file *file)
 void fput(struct file *file)
 {
 	struct inode *inode = file->f_inode;
+	bool last;
 
 	if (atomic_fetch_sub_explicit(&file->f_count, 1, memory_order_acq_rel) != 1)
 		return;
 	spin_lock(&inode->quire->inodes_lock);
 	list_del(&file->f_list);
+	last = list_empty(&inode->i_files);
 	spin_unlock(&inode->quire->inodes_lock);
 	quire_free(file);
+	if (last)
+		mapping_forget_shadows(&inode->i_data);
 	iput(inode);
 }

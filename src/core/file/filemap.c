@@ -98,6 +98,8 @@ static int insert_page(struct address_space *mapping, struct page *page, pgoff_t
 	error = xa_store(&mapping->i_pages, index, page);
 	if (error)
 		return error;
+	if (old)
+		shadow_uncount(mapping);
 	*shadow = old;
 	page->index = index;
 	atomic_store_explicit(&page->mapping, (uintptr_t)mapping, memory_order_release);
@@ -156,6 +158,8 @@ static void delete_page(struct address_space *mapping, struct page *page, void *
 
 	QUIRE_ASSERT(1, xa_load(&mapping->i_pages, index) == page);
 	QUIRE_ASSERT(1, !page_test(page, PG_writeback) || mapping_is_shmem(mapping));
+	if (value && !mapping_is_shmem(mapping))
+		value = shadow_admit(mapping, value);
 	if (mapping_is_shmem(mapping)) {
 		if (!value)
 			page_clear(page, PG_dirty);

@@ -66,6 +66,16 @@ QUIRE_MUST_CHECK int filemap_create_page(struct address_space *mapping, pgoff_t 
 					 struct mem_cgroup *memcg, uint32_t gfp,
 					 struct page **page);
 
+/* shadow.c */
+
+/* Under X, a page of a regular file is about to leave `shadow`: returns it, counted, or NULL: there
+ * is no room for it. May erase other shadows of the file. */
+void *shadow_admit(struct address_space *mapping, void *shadow);
+/* Under X: a shadow of a regular file is being erased or replaced by its page. */
+void shadow_uncount(struct address_space *mapping);
+/* The file's last handle is gone: forgets its shadows when others need the room. */
+void mapping_forget_shadows(struct address_space *mapping);
+
 /* truncate.c */
 
 /* Zeroes from byte `size` to the end of its page, if that is cached: before the file grows past it,

@@ -46,6 +46,8 @@ static bool collect_entries(struct address_space *mapping, pgoff_t first, pgoff_
 			xa_erase(&mapping->i_pages, index);
 			if (mapping_is_shmem(mapping))
 				batch->swap[batch->nr_swap++] = xa_to_swp_entry(entry);
+			else
+				shadow_uncount(mapping);
 		}
 		if (++found == PAGEVEC_SIZE)
 			break;

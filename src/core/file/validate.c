@@ -150,15 +150,19 @@ void inodes_validate(struct quire *quire, struct check_report *report)
 	const struct rb_check check = {.in_order = identities_in_order};
 	const uint64_t in_tree = rb_validate(&quire->inode_tree, &check, report);
 	uint64_t regular = 0;
+	uint64_t shadows = 0;
 	struct inode *inode;
 
 	list_for_each_entry (inode, &quire->inodes, i_list) {
 		if (inode->kind != INODE_REGULAR)
 			continue;
 		regular++;
+		shadows += xa_count(&inode->i_data.i_pages) - inode->i_data.nrpages;
 		CHECK_THAT(report, inode->refcount > 1 || !list_empty(&inode->i_idle),
 			   "%s: without users and not idle", inode->name);
 	}
 	CHECK_THAT(report, regular == in_tree, "%llu files, of which %llu can be found",
 		   (unsigned long long)regular, (unsigned long long)in_tree);
+	CHECK_THAT(report, shadows == quire->nr_shadows, "%llu shadows, counted %llu",
+		   (unsigned long long)shadows, (unsigned long long)quire->nr_shadows);
 }

@@ -69,6 +69,7 @@ struct quire {
 	_Atomic int64_t committed;                        /* A: pages */
 	_Atomic uint64_t nr_dirty;                        /* A: dirty pages of regular files */
 	_Atomic uint64_t nr_writeback;                    /* A: pages under writeback */
+	_Atomic uint64_t nr_shadows;                      /* A: shadows in regular files */
 	struct stat_counters events;                      /* A: enum quire_event */
 	struct lru_batch *lru_batches;      /* C: core/reclaim, one for each thread slot */
 	struct charge_stock *charge_stocks; /* C: core/reclaim, one for each thread slot */
