@@ -3,6 +3,7 @@
  * Tests of mlock and its relatives, of mincore and of msync.
  */
 #include "core/call/fixture_test.h"
+#include "core/reclaim/memcg.h"
 
 static bool is_locked(struct fixture *f, uint64_t page)
 {
@@ -42,6 +43,30 @@ static void test_mlock_populates(void **state)
 	assert_int_equal(f->mm->locked_vm, 0);
 	evict_all(f);
 	assert_int_equal(rss(f->mm, MM_ANONPAGES), 0);
+}
+
+static uint64_t unevictable(struct fixture *f)
+{
+	lru_add_drain_all(f->quire);
+	return atomic_load(&f->mm->memcg->lruvec.nr_unevictable);
+}
+
+/* Pages that are there when they are locked, those that come by it, and those that come later. */
+static void test_locked_pages_are_on_no_scanned_list(void **state)
+{
+	struct fixture *f = *state;
+
+	map_anon(f, 0, 6);
+	store_pages(f, 0, 2, 1);
+	assert_ok(quire_mlock(f->mm, AT(0), PAGES(4)));
+	assert_int_equal(unevictable(f), 4);
+	assert_ok(quire_mlock2(f->mm, AT(4), PAGES(2), QUIRE_MLOCK_ONFAULT));
+	assert_int_equal(unevictable(f), 4);
+	assert_int_equal(store(f, 4, 9), 0);
+	assert_int_equal(unevictable(f), 5);
+	assert_ok(quire_munlock(f->mm, AT(0), PAGES(6)));
+	assert_int_equal(unevictable(f), 0);
+	test_instance_check(&f->instance);
 }
 
 static void test_mlock_errors(void **state)
@@ -238,15 +263,11 @@ static void test_msync_writes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rule(test_mlock_populates),
-		rule(test_mlock_errors),
-		rule(test_mlock_limits),
-		rule(test_onfault),
-		rule(test_mlockall),
-		rule(test_mincore_errors),
-		rule(test_mincore_tells_the_truth),
-		rule(test_msync_arguments),
-		rule(test_msync_writes),
+		rule(test_mlock_populates), rule(test_locked_pages_are_on_no_scanned_list),
+		rule(test_mlock_errors),    rule(test_mlock_limits),
+		rule(test_onfault),         rule(test_mlockall),
+		rule(test_mincore_errors),  rule(test_mincore_tells_the_truth),
+		rule(test_msync_arguments), rule(test_msync_writes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -44,6 +44,8 @@ void fault_map_new_anon(struct vm_fault *vmf)
 		bits |= PTE_WRITE | PTE_DIRTY;
 	page_add_new_anon_rmap(vmf->page, vma, vmf->address);
 	lru_add_page(mm->quire, vmf->page);
+	if (unlikely(vma->vm_flags & VM_LOCKED))
+		mlock_page(mm->quire, vmf->page);
 	set_pte(vmf->pte, pfn_pte(page_to_pfn(&mm->quire->zone, vmf->page), bits));
 }
 
