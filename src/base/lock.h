@@ -23,7 +23,7 @@
 
 enum lock_rank {
 	LOCK_NONE,
-	LOCK_INSTANCE,    /* struct quire: list of mms, swap areas */
+	LOCK_INSTANCE,    /* struct quire: list of mms */
 	LOCK_INODE,       /* inode->i_rwsem: size changes and writes of one file */
 	LOCK_MMAP,        /* mm->mmap_lock */
 	LOCK_INVALIDATE,  /* mapping->invalidate_lock: truncation against faults and reads that fill
