@@ -127,8 +127,10 @@ void show_vma(struct shell_task *task, const struct shell_show *show, struct she
 {
 	struct mm_struct *mm = task->mm;
 	json_t *json = reply->view_json;
+	struct anon_vma_chain *chain;
 	struct vm_area_struct *vma;
 	struct shell_vma description;
+	uint64_t chains = 0;
 	char flags[256];
 
 	mmap_read_lock(mm);
@@ -148,7 +150,16 @@ void show_vma(struct shell_task *task, const struct shell_show *show, struct she
 	show_hex(reply, json, "vm_page_prot", vma->vm_page_prot);
 	show_hex(reply, json, "vm_pgoff", vma->vm_pgoff);
 	show_text(reply, json, "vm_file", description.name);
+	show_text(reply, json, "vm_mm", vma->vm_mm->name);
+	/* Its node in the interval tree of the file's address_space. */
+	if (vma_is_anonymous(vma))
+		show_text(reply, json, "shared", "no");
+	else
+		show_text(reply, json, "shared", vma->vm_file->f_inode->name);
 	show_text(reply, json, "anon_vma", atomic_load(&vma->anon_vma) ? "yes" : "no");
+	list_for_each_entry (chain, &vma->anon_vma_chain, same_vma)
+		chains++;
+	show_number(reply, json, "anon_vma_chain", chains);
 	show_hex(reply, json, "rb_subtree_gap", vma->rb_subtree_gap);
 	show_text(reply, json, "group", vma_memcg(vma)->name);
 	mmap_read_unlock(mm);
