@@ -34,6 +34,8 @@ static uint32_t wp_page_shared(struct vm_fault *vmf, struct page *page)
 	/* Before the entry allows the store: writing this very page now would forbid it again. */
 	balance_dirty_pages(mapping);
 	lock_page(page);
+	/* A store reads the memory while it writes: it should see one state of it. */
+	wait_on_page_writeback(page);
 	if (page_mapping(page) == mapping && fault_lock_pte(vmf)) {
 		set_page_dirty(page);
 		result = wp_page_reuse(vmf);

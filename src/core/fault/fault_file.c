@@ -146,6 +146,8 @@ static uint32_t do_shared_fault(struct vm_fault *vmf)
 	result = get_locked_page(vmf);
 	if (unlikely(result))
 		return result;
+	/* A store reads the memory while it writes: it should see one state of it. */
+	wait_on_page_writeback(vmf->page);
 	set_page_dirty(vmf->page);
 	return map_file_page(vmf, PTE_WRITE | PTE_DIRTY);
 }

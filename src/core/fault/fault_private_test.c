@@ -231,6 +231,34 @@ static void test_swap_write_error(void **state)
 	assert_pages(f, 0, 4, 1);
 }
 
+/* The store still reads the page when it is written again: the writer gets a copy, so that what
+ * goes to swap is one state of the page. */
+static void test_write_under_writeback(void **state)
+{
+	const struct quire_inject_rule held = {.nth = 1, .from_then_on = true, .delay = 1};
+	struct fixture *f = *state;
+	struct page *page;
+
+	map_anon(f, 0, 2);
+	store_pages(f, 0, 2, 1);
+	page = page_of(f->mm, 0);
+	quire_inject_set(stores.swap, QUIRE_INJECT_WRITE, &held);
+	assert_ok(quire_madvise(f->mm, AT(0), PAGES(2), QUIRE_MADV_PAGEOUT));
+	assert_true(page_test(page, PG_writeback));
+	assert_int_equal(load(f, 1), 2);
+	assert_int_equal(store(f, 1, 8), 0);
+	assert_int_equal(store(f, 0, 9), 0);
+	assert_ptr_not_equal(page_of(f->mm, 0), page);
+	assert_int_equal(*(uint8_t *)page_address(&f->quire->zone, page), 1);
+	assert_int_equal(event(f, EVENT_COW_COPY), 2);
+	assert_int_equal(quire_inject_step(stores.swap), 0);
+	mend_store(stores.swap, QUIRE_INJECT_WRITE);
+	test_instance_check(&f->instance);
+	swap_out(f);
+	assert_pages(f, 0, 1, 9);
+	assert_pages(f, 1, 1, 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -242,6 +270,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_swap_in_exclusive, fault_setup, teardown),
 		cmocka_unit_test_setup_teardown(test_swap_in_shared, fault_setup, teardown),
 		cmocka_unit_test_setup_teardown(test_swap_in_last_holder, fault_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_under_writeback, fault_setup, teardown),
 		cmocka_unit_test_setup_teardown(test_swap_read_error, fault_setup, teardown),
 		cmocka_unit_test_setup_teardown(test_swap_write_error, fault_setup, teardown),
 	};

@@ -46,6 +46,9 @@ static void map_swapped_page(struct vm_fault *vmf, swp_entry_t entry)
 	 * more. */
 	if (!exclusive && swap_count(mm->quire, entry) == 1 && !page_mapped(vmf->page))
 		exclusive = true;
+	/* The store is still reading the page: who writes to it meanwhile gets a copy. */
+	if (page_test(vmf->page, PG_writeback))
+		exclusive = false;
 	if (exclusive && (vmf->flags & FAULT_WRITE))
 		bits |= PTE_WRITE | PTE_DIRTY;
 	page_add_anon_rmap(vmf->page, vma, vmf->address, exclusive);
