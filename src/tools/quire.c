@@ -2,6 +2,7 @@
 /*
  * quire(1): one binary, a subcommand for each thing that it does.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@ static int help_main(int argc, char **argv);
 
 static const struct subcommand subcommands[] = {
 	{"shell", "[OPTIONS] [SCRIPT]", "drive a virtual memory system by commands", shell_main},
-	{"diff", "[OPTIONS] SCRIPT", "run a script on Quire and on the kernel, and compare",
+	{"diff", "[OPTIONS] [SCRIPT]", "run a script on Quire and on the kernel, and compare",
 	 diff_main},
 	{"help", "[SUBCOMMAND]", "say what there is", help_main},
 };
@@ -36,10 +37,60 @@ static void print_help(FILE *stream)
 	      stream);
 }
 
+/* How many letters have to be put in, left out or changed to make one word of the other; words of
+ * more than 15 letters are unlike any. */
+static unsigned distance(const char *from, const char *to)
+{
+	unsigned row[16];
+	size_t width = strlen(to);
+
+	if (width > 15 || strlen(from) > 15)
+		return 16;
+	for (unsigned i = 0; i <= width; i++)
+		row[i] = i;
+	for (size_t i = 0; from[i]; i++) {
+		unsigned diagonal = row[0]++;
+
+		for (size_t j = 0; j < width; j++) {
+			unsigned changed = diagonal + (from[i] != to[j]);
+			unsigned moved = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
+
+			diagonal = row[j + 1];
+			row[j + 1] = changed < moved ? changed : moved;
+		}
+	}
+	return row[width];
+}
+
 static int unknown(const char *name)
 {
-	fprintf(stderr, "quire: '%s' is not a subcommand; `quire help` lists them\n", name);
+	const char *near = NULL;
+	unsigned best = 6;
+
+	for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++) {
+		const char *other = subcommands[i].name;
+		/* Of two that are as near, the one with the same first letter. */
+		unsigned score = 2 * distance(name, other) + (name[0] != other[0]);
+
+		if (score < best) {
+			best = score;
+			near = other;
+		}
+	}
+	fprintf(stderr, "quire: '%s' is not a subcommand; ", name);
+	if (near)
+		fprintf(stderr, "did you mean '%s'? ", near);
+	fputs("`quire help` lists them\n", stderr);
 	return QUIRE_EXIT_USAGE;
+}
+
+/* What was printed must also have arrived. */
+static int finish(int status)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	fprintf(stderr, "quire: standard output: %s\n", strerror(errno));
+	return status == QUIRE_EXIT_OK ? QUIRE_EXIT_FAILED : status;
 }
 
 static int help_main(int argc, char **argv)
@@ -72,14 +123,14 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("quire " QUIRE_VERSION);
-		return QUIRE_EXIT_OK;
+		return finish(QUIRE_EXIT_OK);
 	}
-	if (strcmp(argv[1], "--help") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		print_help(stdout);
-		return QUIRE_EXIT_OK;
+		return finish(QUIRE_EXIT_OK);
 	}
 	subcommand = find(argv[1]);
 	if (!subcommand)
 		return unknown(argv[1]);
-	return subcommand->run(argc - 1, argv + 1);
+	return finish(subcommand->run(argc - 1, argv + 1));
 }

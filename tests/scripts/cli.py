@@ -8,6 +8,7 @@ usage: cli.py QUIRE
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -80,7 +81,7 @@ class CommandLine(unittest.TestCase):
 
     def test_version_and_help(self):
         self.assertRegex(self.run_quire("--version").stdout, r"^quire \d+\.\d+\.\d+\n$")
-        for arguments in (["help"], ["--help"], ["help", "shell"], ["shell", "--help"], ["diff", "--help"]):
+        for arguments in (["help"], ["--help"], ["-h"], ["help", "shell"], ["shell", "--help"], ["diff", "--help"]):
             run = self.run_quire(*arguments)
             self.assertEqual(run.returncode, 0, arguments)
             self.assertIn("usage: quire", run.stdout)
@@ -268,6 +269,114 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(run.stdout, "ok\n" * 6)
             self.assertEqual(self.path("file").read_bytes(), b"\0" * 4094 + b"across" + b"\0" * 4092)
             self.path("file").unlink()
+
+    def test_near_subcommand_is_suggested(self):
+        for word, near in (("shel", "shell"), ("hepl", "help"), ("dif", "diff"), ("gremlins", None)):
+            run = self.run_quire(word)
+            self.assertEqual(run.returncode, 2)
+            self.assertIn(f"'{near}'" if near else "not a subcommand; `quire help`", run.stderr)
+
+    def test_errors_say_where(self):
+        self.path("script").write_text("mmap a 1p rw private,anon\nload b 1\nbogus\n")
+        run = self.run_quire("shell", "script")
+        self.assertEqual(run.stdout, "ok\nerror EINVAL\nerror EINVAL\n")
+        self.assertRegex(run.stderr, r"^quire: script:2: .*'b'\nquire: script:3: 'bogus' .*\n$")
+        self.assertEqual(self.run_quire("diff", "script").stderr, run.stderr)
+        self.assertEqual(self.run_quire("shell", "--json", "script").stderr, "")
+
+    def test_output_that_does_not_arrive(self):
+        self.path("script").write_text("maps\n")
+        for arguments in (["help"], ["--version"], ["shell", "script"], ["diff", "script"], ["help", "shell"]):
+            with open("/dev/full", "wb") as full:
+                run = subprocess.run(
+                    [QUIRE, *arguments],
+                    cwd=self.directory.name,
+                    stdin=subprocess.DEVNULL,
+                    stdout=full,
+                    stderr=subprocess.PIPE,
+                    timeout=60,
+                    check=False,
+                )
+            self.assertEqual(run.returncode, 1, arguments)
+            self.assertIn(b"standard output", run.stderr, arguments)
+
+    def test_more_memory_than_there_is(self):
+        run = self.run_quire("shell", "--memory=10000000G", script="maps\n")
+        self.assertEqual(run.returncode, 69)
+        self.assertIn("--memory", run.stderr)
+
+    def test_swap_file_is_not_left_behind(self):
+        script = 'mmap a 1M rw private,anon\nfill a 1M 7\nmadvise a 1M pageout\nload a 1\n'
+        run = self.run_quire("shell", "--swap=swap:2M", script=script)
+        self.assertEqual(run.stdout, 'ok\nok\nok\n= "\\x07"\n')
+        self.assertFalse(self.path("swap").exists())
+        self.path("swap").write_bytes(b"mine")
+        self.run_quire("shell", "--swap=swap:2M", script=script)
+        self.assertEqual(self.path("swap").stat().st_size, 2 << 20)
+
+    def interrupt(self, arguments, script, number, at_answer):
+        """Sends the signal to `quire` once it has printed or done what `at_answer` waits for."""
+        self.path("script").write_text(script)
+        with subprocess.Popen(
+            [QUIRE, *arguments, "script"],
+            cwd=self.directory.name,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            at_answer(process)
+            process.send_signal(number)
+            output, _ = process.communicate(timeout=60)
+            self.assertEqual(process.returncode, -number)
+            return output
+
+    def test_interrupted_shell_writes_back(self):
+        script = 'open f file rw create trunc\nftruncate f 1p\nmmap s 1p rw shared f\nstore s "kept"\n'
+        script += "mmap z 1024G r private,anon,noreserve\nsum z 1024G\nload s 1\n"
+
+        def five_answers(process):
+            for _ in range(5):
+                self.assertEqual(process.stdout.readline(), "ok\n")
+
+        for machine in ("soft", "linux"):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                output = self.interrupt(["shell", f"--machine={machine}"], script, number, five_answers)
+                # Nothing comes when the signal does before the sum began.
+                self.assertIn(output, ("error EINTR\n", ""))
+                self.assertEqual(self.path("file").read_bytes()[:5], b"kept\0")
+                self.path("file").unlink()
+
+    def test_interrupted_diff_leaves_no_trace(self):
+        kept, gone, made = self.path("kept"), self.path("gone"), self.path("made")
+        kept.write_bytes(b"as it was")
+        gone.write_bytes(b"to be unlinked")
+        gone.chmod(0o640)
+        copies = self.path("copies")
+        copies.mkdir()
+        script = "open f kept rw trunc\nunlink gone\nopen g made rw create\n"
+        script += "mmap z 1024G r private,anon,noreserve\nsum z 1024G\n"
+
+        def until_made(process):
+            while not made.exists():
+                self.assertIsNone(process.poll())
+
+        os.environ["TMPDIR"] = str(copies)
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self.interrupt(["diff"], script, number, until_made)
+                self.assertEqual(kept.read_bytes(), b"as it was")
+                self.assertEqual(gone.read_bytes(), b"to be unlinked")
+                self.assertEqual(gone.stat().st_mode & 0o777, 0o640)
+                self.assertFalse(made.exists())
+                self.assertEqual(list(copies.iterdir()), [])
+        finally:
+            del os.environ["TMPDIR"]
+
+    def test_what_the_kernel_makes_up_has_no_pages(self):
+        script = "open f /proc/version r\nmmap a 1p r private f\npread f 5 0\n"
+        run = self.run_quire("shell", script=script)
+        self.assertEqual(run.stdout, 'ok\nerror ENODEV\n= "Linux"\n')
 
     def test_seed_moves_the_layout(self):
         def base(seed):

@@ -12,7 +12,7 @@
 
 static bool refuse(struct shell_call *call, const char *problem, const char *word)
 {
-	shell_reply_fail(call->reply, EINVAL, "%s%s%.40s%s; usage: %s %.80s", problem,
+	shell_reply_fail(call->reply, EINVAL, "%s%s%.40s%s; usage: %s %.120s", problem,
 			 word ? ": '" : "", word ? word : "", word ? "'" : "", call->command->name,
 			 call->command->usage);
 	return false;

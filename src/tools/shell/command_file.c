@@ -2,9 +2,11 @@
 /*
  * Commands on files.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "tools/shell/command.h"
+#include "tools/shell/interrupt.h"
 
 /* Gives the name to the new descriptor. A name that was bound lets go of its file, as dup2() would.
  */
@@ -74,7 +76,9 @@ void shell_run_pread(struct shell_call *call)
 		shell_buffer_append(&call->reply->value, buffer, result.value);
 		offset += result.value;
 		left -= result.value;
-	} while (left && result.value == length);
+		if (left && shell_interrupted())
+			result.error = EINTR;
+	} while (left && result.value == length && !result.error);
 	free(buffer);
 	shell_reply_result(call->reply, &result);
 	if (call->reply->kind == SHELL_REPLY_OK)

@@ -10,6 +10,10 @@
 #include <zlib.h>
 
 #include "tools/shell/command.h"
+#include "tools/shell/interrupt.h"
+
+/* So much is filled before a look at whether to go on. */
+#define FILL_PIECE ((uint64_t)16 << 20)
 
 /* A call of the machine that takes an address, a length and perhaps one number more. */
 #define RUN_RANGE(call, operation, ...) \
@@ -132,7 +136,7 @@ static void load_pieces(struct shell_call *call, void (*use)(void *context, cons
 	unsigned char *buffer = shell_allocate(SHELL_TRANSFER_SIZE);
 	struct shell_result result = {0};
 
-	while (left) {
+	while (left && !result.error) {
 		size_t length = (size_t)min_u64(left, SHELL_TRANSFER_SIZE);
 
 		result = call->shell->ops->load(call->process->task, address, buffer, length);
@@ -141,6 +145,8 @@ static void load_pieces(struct shell_call *call, void (*use)(void *context, cons
 		use(context, buffer, length);
 		address += length;
 		left -= length;
+		if (left && shell_interrupted())
+			result.error = EINTR;
 	}
 	free(buffer);
 	shell_reply_result(call->reply, &result);
@@ -196,11 +202,20 @@ void shell_run_store(struct shell_call *call)
 
 void shell_run_fill(struct shell_call *call)
 {
-	const struct shell_value *values = call->values;
-	struct shell_result result =
-		call->shell->ops->fill(call->process->task, values[0].number,
-				       (unsigned char)values[2].number, values[1].number);
+	uint64_t address = call->values[0].number;
+	uint64_t left = call->values[1].number;
+	unsigned char byte = (unsigned char)call->values[2].number;
+	struct shell_result result = {0};
 
+	while (left && !result.error && !result.signal) {
+		uint64_t length = min_u64(left, FILL_PIECE);
+
+		result = call->shell->ops->fill(call->process->task, address, byte, length);
+		address += length;
+		left -= length;
+		if (left && shell_interrupted())
+			result.error = EINTR;
+	}
 	shell_reply_result(call->reply, &result);
 }
 

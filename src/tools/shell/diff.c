@@ -5,13 +5,21 @@
  * The files that the script opens or unlinks are put back before the second run and at the end, so
  * that both runs find the same and a comparison leaves no trace. Commands that only Quire has are
  * carried out, but not compared.
+ *
+ * The runs happen in a process of their own, so that the files are put back and every process of
+ * the linux machine has ended even when the comparison is interrupted or dies.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tools/shell/command.h"
+#include "tools/shell/interrupt.h"
 #include "tools/shell/shell_options.h"
 #include "tools/shell/snapshot.h"
 #include "tools/subcommand.h"
@@ -72,13 +80,15 @@ static void script_release(struct script *script)
 	free(script->lines);
 }
 
-/* The path that a line opens or unlinks, if it does. */
+/* The path that a line opens or unlinks, if it does, and may change by that. */
 static const char *path_of(const struct shell_line *line)
 {
 	const char *command = line->token_count ? line->tokens[0].text : "";
 
-	if (strcmp(command, "open") == 0 && line->token_count > 2)
-		return line->tokens[2].text;
+	if (strcmp(command, "open") == 0 && line->token_count > 3)
+		return line->token_count == 4 && strcmp(line->tokens[3].text, "r") == 0
+			       ? NULL
+			       : line->tokens[2].text;
 	if (strcmp(command, "unlink") == 0 && line->token_count > 1)
 		return line->tokens[1].text;
 	return NULL;
@@ -159,6 +169,9 @@ static int compare(const struct script *script, struct transcript *linux_side,
 		if (!linux_side->outcomes[i].printed || (command && command->quire_only))
 			continue;
 		compared++;
+		if (linux_side->outcomes[i].why[0])
+			fprintf(stderr, "quire: %s:%zu: %s\n", script->name, i + 1,
+				linux_side->outcomes[i].why);
 		if (same(&linux_side->answers[i], &soft_side->answers[i]))
 			continue;
 		printf("%s:%zu: %s\n", script->name, i + 1, script->lines[i].text);
@@ -175,25 +188,72 @@ static int compare(const struct script *script, struct transcript *linux_side,
 }
 
 static int run_both(const struct shell_options *options, const struct script *script,
-		    struct snapshot *snapshot)
+		    const struct snapshot *snapshot)
 {
 	struct transcript linux_side = {0}, soft_side = {0};
 	int status;
 
-	if (keep_files(snapshot, script) != 0)
-		return QUIRE_EXIT_FAILED;
 	status = run(&shell_linux_machine, &options->of_machine, script, &linux_side);
 	if (snapshot_restore(snapshot) != 0)
 		status = QUIRE_EXIT_FAILED;
 	if (status == 0) {
 		status = run(&shell_soft_machine, &options->of_machine, script, &soft_side);
-		if (snapshot_restore(snapshot) != 0)
-			status = QUIRE_EXIT_FAILED;
 	}
 	if (status == 0)
 		status = compare(script, &linux_side, &soft_side);
 	transcript_release(&linux_side, script->count);
 	transcript_release(&soft_side, script->count);
+	return status;
+}
+
+/* Waits for the process of the runs, or ends it when a signal asks for that. Its exit status. */
+static int await_runs(pid_t runs)
+{
+	int status = 0;
+
+	while (waitpid(runs, &status, 0) < 0 && errno == EINTR)
+		kill(runs, SIGKILL);
+	if (WIFEXITED(status))
+		return WEXITSTATUS(status);
+	/* Processes of the linux machine are ours now, and end with the one that started them. */
+	while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+		;
+	if (!shell_interrupted())
+		fprintf(stderr, "quire diff: the run was ended by signal %d\n", WTERMSIG(status));
+	return QUIRE_EXIT_FAILED;
+}
+
+static int run_apart(const struct shell_options *options, const struct script *script,
+		     const struct snapshot *snapshot)
+{
+	int status = QUIRE_EXIT_FAILED;
+	pid_t runs;
+
+	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+	fflush(NULL);
+	runs = fork();
+	if (runs == 0) {
+		signal(SIGINT, SIG_IGN);
+		signal(SIGTERM, SIG_DFL);
+		signal(SIGHUP, SIG_DFL);
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		status = run_both(options, script, snapshot);
+		if (fflush(stdout) != 0) {
+			fprintf(stderr, "quire: standard output: %s\n", strerror(errno));
+			status = QUIRE_EXIT_FAILED;
+		}
+		_exit(status);
+	}
+	if (runs < 0)
+		fprintf(stderr, "quire diff: fork: %s\n", strerror(errno));
+	else
+		status = await_runs(runs);
+	/* Files that are half put back are worse than waiting for the rest. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (snapshot_restore(snapshot) != 0)
+		status = QUIRE_EXIT_FAILED;
 	return status;
 }
 
@@ -212,10 +272,17 @@ int diff_main(int argc, char **argv)
 	}
 	if (status == 0)
 		status = script_read(&script, options.script);
-	if (status == 0)
-		status = run_both(&options, &script, &snapshot);
+	if (status == 0) {
+		shell_interrupt_catch();
+		if (keep_files(&snapshot, &script) != 0)
+			status = QUIRE_EXIT_FAILED;
+	}
+	if (status == 0 && !shell_interrupted())
+		status = run_apart(&options, &script, &snapshot);
 	snapshot_release(&snapshot);
 	script_release(&script);
 	shell_options_release(&options);
+	if (shell_interrupted())
+		shell_interrupt_die(shell_interrupted());
 	return status;
 }

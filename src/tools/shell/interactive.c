@@ -4,11 +4,13 @@
  * under its line, on standard error.
  */
 #include <editline/readline.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tools/shell/complete.h"
+#include "tools/shell/interrupt.h"
 #include "tools/shell/memory.h"
 
 #define HISTORY_LINES 1000
@@ -105,13 +107,21 @@ int shell_run_interactive(struct shell *shell)
 	for (;;) {
 		snprintf(prompt, sizeof(prompt), "%.60s> ",
 			 shell->current ? shell->current->name : "NAME:");
+		shell_interrupt_catch();
 		text = readline(prompt);
+		if (!text && shell_interrupted() == SIGINT) {
+			/* The line is given up, the shell is not. */
+			putchar('\n');
+			continue;
+		}
 		if (!text)
 			break;
 		if (*text)
 			add_history(text);
 		run_line(shell, text, ++number);
 		free(text);
+		if (shell_interrupted() && shell_interrupted() != SIGINT)
+			break;
 	}
 	putchar('\n');
 	/* A history that cannot be kept is no reason to fail. */

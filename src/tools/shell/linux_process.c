@@ -93,6 +93,12 @@ static void drop_capabilities(void)
 		_exit(3);
 }
 
+/* Busy with a long request, it would not see its socket close. */
+static void end_with_shell(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+}
+
 static size_t piece_length(uintptr_t address, size_t left)
 {
 	size_t to_boundary = ACCESS_PAGE_SIZE - address % ACCESS_PAGE_SIZE;
@@ -164,6 +170,7 @@ static bool do_fork(int *connection, int child_socket, struct linux_reply *reply
 	long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
 
 	if (pid == 0) {
+		end_with_shell();
 		close(*connection);
 		*connection = child_socket;
 		return true;
@@ -227,6 +234,7 @@ int main(int argc, char **argv)
 	int connection = argc == 2 ? atoi(argv[1]) : -1;
 
 	drop_capabilities();
+	end_with_shell();
 	catch_faults();
 	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	for (;;) {

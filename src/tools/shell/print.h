@@ -10,6 +10,9 @@
 #include "base/types.h"
 #include "tools/shell/memory.h"
 
+/* Bytes of an explanation, with the NUL. */
+#define SHELL_WHY_SIZE 256
+
 enum shell_reply_kind {
 	SHELL_REPLY_OK,     /* `ok`, after the indented lines of `view` if there are any */
 	SHELL_REPLY_NUMBER, /* `= 12` */
@@ -26,10 +29,11 @@ struct shell_reply {
 	int error;                 /* ERROR: positive */
 	int signal;                /* SIGNAL */
 	int code;                  /* SIGNAL: si_code */
-	char why[160]; /* ERROR: a sentence for the user, or empty; not part of the language */
-	struct shell_buffer view; /* OK: the lines of a longer view */
-	const char *view_name;    /* the key of `view_json` */
-	json_t *view_json;        /* OK: the same as JSON; owned */
+	char why[SHELL_WHY_SIZE];  /* ERROR: a sentence for the user, or empty; not part of the
+				      language */
+	struct shell_buffer view;  /* OK: the lines of a longer view */
+	const char *view_name;     /* the key of `view_json` */
+	json_t *view_json;         /* OK: the same as JSON; owned */
 };
 
 /* Where a reply belongs, for the JSON form. */

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tools/shell/command.h"
+#include "tools/shell/interrupt.h"
 
 const struct shell_machine_ops *shell_machine_find(const char *name)
 {
@@ -167,7 +168,8 @@ int shell_run_stream(struct shell *shell, FILE *stream, const char *name)
 	ssize_t length;
 	int status = 0;
 
-	while (status == 0 && (length = getline(&text, &size, stream)) >= 0) {
+	while (status == 0 && !shell_interrupted() &&
+	       (length = getline(&text, &size, stream)) >= 0) {
 		if (length && text[length - 1] == '\n')
 			length--;
 		shell_execute(shell, text, (size_t)length, ++number, &out, &outcome);
@@ -176,9 +178,11 @@ int shell_run_stream(struct shell *shell, FILE *stream, const char *name)
 			fprintf(stderr, "quire: standard output: %s\n", strerror(errno));
 			status = 1;
 		}
+		if (outcome.why[0] && !shell->json)
+			fprintf(stderr, "quire: %s:%lu: %s\n", name, number, outcome.why);
 		out.length = 0;
 	}
-	if (ferror(stream)) {
+	if (ferror(stream) && !shell_interrupted()) {
 		fprintf(stderr, "quire: %s: %s\n", name, strerror(errno));
 		status = 1;
 	}

@@ -24,7 +24,7 @@ struct shell {
 struct shell_outcome {
 	bool printed;                        /* false: the line was empty or a comment */
 	const struct shell_command *command; /* NULL: it was not read that far */
-	char why[160]; /* an explanation of an error, for the user; may be empty */
+	char why[SHELL_WHY_SIZE]; /* an explanation of an error, for the user; may be empty */
 };
 
 /* Starts the machine with its first process, `main`. 0, or -errno after a message on standard

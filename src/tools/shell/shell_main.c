@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/shell/interrupt.h"
 #include "tools/shell/shell.h"
 #include "tools/shell/shell_options.h"
 #include "tools/subcommand.h"
@@ -19,6 +20,7 @@ static int run(const struct shell_options *options, FILE *stream)
 	if (shell_start(&shell, options->machine, &options->of_machine) != 0)
 		return QUIRE_EXIT_MISSING;
 	shell.json = options->json;
+	shell_interrupt_catch();
 	if (!options->script && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		status = shell_run_interactive(&shell);
 	else
@@ -52,5 +54,7 @@ int shell_main(int argc, char **argv)
 			fclose(stream);
 	}
 	shell_options_release(&options);
+	if (shell_interrupted())
+		shell_interrupt_die(shell_interrupted());
 	return status;
 }

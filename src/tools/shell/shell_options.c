@@ -4,6 +4,7 @@
  */
 #include "tools/shell/shell_options.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,18 @@ static const struct option long_options[] = {
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
 };
+
+static const char help[] =
+	"  --machine=soft|linux  who carries the commands out (shell; diff runs both): Quire, or "
+	"the "
+	"kernel\n"
+	"  --memory=N            bytes of frames of the soft machine: 64M unless given, 1M at "
+	"least\n"
+	"  --swap=FILE:N         a swap area of N bytes in FILE; without it there is none\n"
+	"  --seed=N              randomises the layout of address spaces; 0 does not\n"
+	"  --json                one JSON object for each command (shell)\n"
+	"Without SCRIPT, commands come from standard input. N may end in K, M, G, or p for pages.\n"
+	"The language: `help` in the shell, and quire-shell(1).\n";
 
 static int refuse(const char *program, const char *option, const char *value, const char *wanted)
 {
@@ -111,8 +124,12 @@ int shell_options_read(struct shell_options *options, int argc, char **argv, con
 		int status;
 
 		if (key == OPTION_HELP) {
-			printf("usage: quire %s %s\n", program, usage);
-			exit(QUIRE_EXIT_OK);
+			printf("usage: quire %s %s\n%s", program, usage, help);
+			if (fflush(stdout) == 0)
+				exit(QUIRE_EXIT_OK);
+			fprintf(stderr, "quire %s: standard output: %s\n", program,
+				strerror(errno));
+			exit(QUIRE_EXIT_FAILED);
 		}
 		status = read_option(options, program, key);
 		if (status)

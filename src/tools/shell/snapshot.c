@@ -89,6 +89,8 @@ static void keep(struct snapshot *snapshot, const char *path, char *copy, const 
 		.path = shell_copy_string(path),
 		.copy = copy,
 		.mode = status->st_mode & 07777,
+		.owner = status->st_uid,
+		.group = status->st_gid,
 		.device = status->st_dev,
 		.inode = status->st_ino,
 	};
@@ -171,6 +173,9 @@ static int restore_file(const struct snapshot *snapshot, const struct snapshot_f
 	if (other)
 		return link(other->path, file->path) == 0 ? 0 : -errno;
 	error = copy_file(file->copy, file->path, file->mode);
+	/* The owner first, as it takes set-ID bits away. Others' files only root can make. */
+	if (!error && lchown(file->path, file->owner, file->group) != 0 && errno != EPERM)
+		error = -errno;
 	if (!error && chmod(file->path, file->mode) != 0)
 		error = -errno;
 	return error;
@@ -178,13 +183,15 @@ static int restore_file(const struct snapshot *snapshot, const struct snapshot_f
 
 int snapshot_restore(const struct snapshot *snapshot)
 {
+	int failed = 0;
+
 	for (size_t i = 0; i < snapshot->count; i++) {
 		int error = restore_file(snapshot, &snapshot->files[i]);
 
 		if (error)
-			return complain("cannot restore", snapshot->files[i].path, -error);
+			failed = complain("cannot restore", snapshot->files[i].path, -error);
 	}
-	return 0;
+	return failed;
 }
 
 void snapshot_release(struct snapshot *snapshot)

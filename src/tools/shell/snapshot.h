@@ -14,6 +14,8 @@ struct snapshot_file {
 	char *path;
 	char *copy; /* NULL: there was no such file, and what follows means nothing */
 	mode_t mode;
+	uid_t owner;
+	gid_t group;
 	dev_t device;
 	ino_t inode;
 };
@@ -34,6 +36,7 @@ QUIRE_MUST_CHECK int snapshot_add(struct snapshot *snapshot, const char *path);
 /*
  * Makes every kept path what it was. A file that is still there gets its contents back, under all
  * its names; one that is gone is made anew, and paths that were names of one file are so again.
+ * Goes on after a failure. 0, or -errno of the last one after messages on standard error.
  */
 QUIRE_MUST_CHECK int snapshot_restore(const struct snapshot *snapshot);
 /* Removes the copies. */

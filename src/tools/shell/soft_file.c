@@ -5,10 +5,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "tools/shell/memory.h"
@@ -106,6 +108,16 @@ static bool is_dev_zero(const struct stat *status)
 	return S_ISCHR(status->st_mode) && status->st_rdev == makedev(1, 5);
 }
 
+/* What the kernel makes up as it is read (/proc, /sys) has no pages, though it is called regular.
+ */
+static bool has_pages(const struct stat *status, int fd)
+{
+	struct statfs filesystem;
+
+	return S_ISREG(status->st_mode) && fstatfs(fd, &filesystem) == 0 &&
+	       filesystem.f_type != PROC_SUPER_MAGIC && filesystem.f_type != SYSFS_MAGIC;
+}
+
 /* The store reads pages of what is only written, so the host must open for both. */
 static int reopen_for_store(const char *path, int fd, int flags)
 {
@@ -153,7 +165,7 @@ static quire_file *adopt(struct quire *quire, const char *path, int *fd, int fla
 		*fd = -1;
 		return quire_open_zero(quire, &file) == 0 ? file : NULL;
 	}
-	if (!S_ISREG(status.st_mode))
+	if (!has_pages(&status, *fd))
 		return NULL;
 	*fd = reopen_for_store(path, *fd, flags);
 	if (*fd < 0)

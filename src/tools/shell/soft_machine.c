@@ -64,10 +64,22 @@ static int complain(const char *what, int error)
 	return -error;
 }
 
+/* A file that is made for the purpose has no name from then on, so that nothing stays behind
+ * however the shell ends. */
+static int open_swap(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return errno == EEXIST ? open(path, O_RDWR | O_CLOEXEC) : -1;
+	unlink(path);
+	return fd;
+}
+
 static int add_swap(struct quire *quire, const struct shell_machine_options *options)
 {
 	struct quire_store *store;
-	int fd = open(options->swap_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = open_swap(options->swap_path);
 	int error;
 
 	if (fd < 0)
@@ -99,8 +111,17 @@ static int create_instance(struct shell_machine *machine,
 		.seed = options->seed,
 		.events = {.context = machine, .pressure = note_pressure, .oom = report_oom},
 	};
-	int error = soft_machine_create(NULL, &machine->machine);
+	uint64_t most = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+	int error;
 
+	if (options->memory > most) {
+		fprintf(stderr,
+			"quire: machine soft: --memory: this computer has %" PRIu64
+			"M, not %" PRIu64 "M\n",
+			most >> 20, options->memory >> 20);
+		return -ENOMEM;
+	}
+	error = soft_machine_create(NULL, &machine->machine);
 	if (error)
 		return complain("the machine cannot be made", -error);
 	if (quire_create(machine->machine, &params, &machine->quire) != 0) {
