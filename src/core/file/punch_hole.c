@@ -151,7 +151,8 @@ int file_punch_hole(struct file *file, uint64_t offset, uint64_t bytes)
 	struct inode *inode = file->f_inode;
 	int error;
 
-	if (!bytes || offset > MAX_LFS_FILESIZE)
+	/* As numbers with a sign, both are negative beyond that. */
+	if (!bytes || bytes > MAX_LFS_FILESIZE || offset > MAX_LFS_FILESIZE)
 		return -EINVAL;
 	if (bytes > MAX_LFS_FILESIZE - offset)
 		return -EFBIG;
