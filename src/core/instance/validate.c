@@ -83,6 +83,7 @@ static void wait_for_reads(struct quire *quire)
 			continue;
 		lock_page(page);
 		unlock_page(page);
+		swap_cache_release(quire, page);
 		put_page(quire, page);
 	}
 }
@@ -93,6 +94,7 @@ void instance_validate(struct quire *quire, struct check_report *report)
 	struct inode *inode;
 
 	wait_for_reads(quire);
+	swap_wait_idle(quire);
 	lru_add_drain_all(quire);
 	mutex_lock(&quire->lock);
 	list_for_each_entry (mm, &quire->mms, mm_list) {

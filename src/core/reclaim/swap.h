@@ -96,6 +96,9 @@ bool swapin_ahead(struct quire *quire, const swp_entry_t *entries, uint32_t coun
 /* The swap cache has the contents of the entry: for mincore. */
 bool swap_cache_resident(struct quire *quire, swp_entry_t entry);
 
+/* Returns when no request is under way: for validation. */
+void swap_wait_idle(struct quire *quire);
+/* After swap_wait_idle(), and with nothing else under way. */
 void swap_validate(struct quire *quire, struct check_report *report);
 
 #endif

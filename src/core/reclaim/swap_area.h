@@ -42,6 +42,7 @@ struct swap_area {
 	bool can_discard;          /* S: the store has not refused yet */
 	uint64_t current[QUIRE_THREAD_SLOTS]; /* S: cluster that a thread slot allocates from */
 	uint64_t next_cluster;                /* S: where the search for a free one begins */
+	_Atomic uint64_t nr_requests;         /* A: under way, until their completion is over */
 	struct spinlock cache_lock;
 	struct xarray cache; /* X: by slot: a page (one reference), or the shadow of one */
 	/* A: the readahead window of swapin follows how many pages read ahead were then used. */

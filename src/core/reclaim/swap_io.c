@@ -66,11 +66,34 @@ static struct page *swap_io_page(const struct swap_io *io, uint32_t i)
 static int swap_io_submit(struct swap_io *io)
 {
 	struct quire_store *store = io->area->store;
-	int error = store->ops->submit(store, &io->request);
+	int error;
+
+	atomic_fetch_add_explicit(&io->area->nr_requests, 1, memory_order_relaxed);
+	error = store->ops->submit(store, &io->request);
 
 	if (error)
 		io->request.done(&io->request, error);
 	return error;
+}
+
+/* The last that a completion does: from here on nothing tells that the request ever was. */
+static void swap_io_end(struct swap_io *io)
+{
+	struct swap_area *area = io->area;
+
+	quire_free(io);
+	atomic_fetch_sub_explicit(&area->nr_requests, 1, memory_order_release);
+}
+
+void swap_wait_idle(struct quire *quire)
+{
+	for (uint32_t type = 0; type < MAX_SWAP_AREAS; type++) {
+		struct swap_area *area = swap_area_of_type(quire, type);
+		uint32_t spins = 0;
+
+		while (area && atomic_load_explicit(&area->nr_requests, memory_order_acquire))
+			quire_relax(spins++);
+	}
 }
 
 static void swap_write_end_page(struct quire *quire, struct page *page, bool success)
@@ -96,7 +119,7 @@ static void swap_write_done(struct quire_request *request, int64_t result)
 
 	for (uint32_t i = 0; i < request->nr_segments; i++)
 		swap_write_end_page(io->area->quire, swap_io_page(io, i), success);
-	quire_free(io);
+	swap_io_end(io);
 }
 
 static bool swap_io_continues(const struct swap_io *io, const struct swap_area *area, uint64_t slot)
@@ -169,7 +192,7 @@ static void swap_read_done(struct quire_request *request, int64_t result)
 	for (uint32_t i = 0; i < request->nr_segments; i++)
 		swap_read_end_page(io->area->quire, swap_io_page(io, i),
 				   result >= (int64_t)((i + 1) * PAGE_SIZE));
-	quire_free(io);
+	swap_io_end(io);
 }
 
 /* A page for the entry, locked and in the cache, on the lists, with a reference. 0, -ENOMEM,
