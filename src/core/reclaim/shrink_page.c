@@ -126,7 +126,11 @@ static enum shrink_result shrink_free(struct page *page, struct scan_control *co
 		removed = filemap_remove_if_unused(page, workingset_eviction(page));
 	else
 		removed = page_count(page) == 1;
-	return removed ? SHRINK_FREE : SHRINK_KEEP;
+	if (removed)
+		return SHRINK_FREE;
+	/* Somebody's reference, a completion's perhaps that is about to end. */
+	control->nr_busy++;
+	return SHRINK_KEEP;
 }
 
 /* The steps that are taken with the page locked. It still is, unless the result is SHRINK_WRITTEN.
