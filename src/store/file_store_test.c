@@ -242,7 +242,7 @@ static void test_unkind_host(void **state)
 {
 	(void)state;
 	struct quire_store *store = the_store();
-	const int64_t bytes = 20 * 4096 + 77;
+	const uint64_t bytes = 20 * 4096 + 77;
 
 	for (size_t page = 0; page <= PAGES; page++)
 		test_fill(buffer + (PAGES - page) * 4096, 4096, page * 4096);
