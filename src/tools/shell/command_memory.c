@@ -13,7 +13,7 @@
 #include "tools/shell/interrupt.h"
 
 /* So much is filled before a look at whether to go on. */
-#define FILL_PIECE ((uint64_t)16 << 20)
+#define FILL_PIECE ((uint64_t)1 << 20)
 
 /* A call of the machine that takes an address, a length and perhaps one number more. */
 #define RUN_RANGE(call, operation, ...) \

@@ -87,7 +87,7 @@ static quire_file *open_regular(struct quire *quire, const char *path, const str
 	quire_file *file;
 	int error;
 
-	error = quire_file_store_create(fd, access != O_RDONLY, QUIRE_FILE_IO_AUTO, &store);
+	error = quire_file_store_create(fd, access != O_RDONLY, QUIRE_FILE_IO_PLAIN, &store);
 	if (error) {
 		close(fd);
 		errno = -error;

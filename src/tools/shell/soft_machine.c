@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The soft machine: the shell's commands carried out by Quire's core. Everything happens on the
- * shell's own thread, apart from the completion of I/O, so that a script runs the same each time.
+ * shell's own thread, input and output included, and by a clock that counts operations, so that a
+ * script runs the same each time.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,11 @@
 
 #include <quire/file_store.h>
 
+/* What an operation takes on the machine's own clock, and after how many of them background work is
+ * done unasked: every five seconds, as the kernel's flusher does it. */
+#define OPERATION_NS ((uint64_t)100 * 1000 * 1000)
+#define BACKGROUND_OPERATIONS 50
+
 struct shell_result soft_result(int64_t value)
 {
 	if (value >= 0)
@@ -36,7 +42,10 @@ static struct shell_result address_result(uint64_t address)
 
 void soft_background(struct shell_machine *machine)
 {
-	if (atomic_exchange_explicit(&machine->pressure, false, memory_order_acq_rel))
+	soft_machine_advance(machine->machine, OPERATION_NS);
+	machine->operations++;
+	if (atomic_exchange_explicit(&machine->pressure, false, memory_order_acq_rel) ||
+	    machine->operations % BACKGROUND_OPERATIONS == 0)
 		quire_balance(machine->quire);
 }
 
@@ -89,7 +98,7 @@ static int add_swap(struct quire *quire, const struct shell_machine_options *opt
 		close(fd);
 		return complain(options->swap_path, error);
 	}
-	error = quire_file_store_create(fd, true, QUIRE_FILE_IO_AUTO, &store);
+	error = quire_file_store_create(fd, true, QUIRE_FILE_IO_PLAIN, &store);
 	if (error) {
 		close(fd);
 		return complain(options->swap_path, -error);

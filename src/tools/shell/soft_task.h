@@ -21,6 +21,7 @@ struct shell_machine {
 	struct shell_task *running; /* whose mm the CPU has, or NULL */
 	struct list_head tasks;
 	_Atomic bool pressure; /* Quire asked for background reclaim */
+	uint64_t operations;   /* so far: what the clock shows, in units of its own */
 };
 
 /* An open file. What is neither a regular file nor /dev/zero stays the host's: it has no pages. */
@@ -41,7 +42,8 @@ struct shell_task {
 /* 0 and up is a value; -1 is errno. */
 struct shell_result soft_result(int64_t value);
 
-/* To be called at the beginning of each operation: does what Quire asked for in the background. */
+/* To be called at the beginning of each operation: time passes, and what is due in the background
+ * is done. */
 void soft_background(struct shell_machine *machine);
 
 /* NULL when the descriptor is none (never, from the shell). */
