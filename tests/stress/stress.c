@@ -4,12 +4,16 @@
  * a bounded number of operations chosen by a seed. Each thread checks what is its own all the time;
  * at the end everything is checked, and nothing may be left.
  *
- *   stress [--threads=N] [--operations=N] [--seed=N]
+ *   stress [--threads=N] [--operations=N] [--seed=N] [--memory=BYTES] [--failures]
+ *
+ * With --failures, allocations, frames, and calls of stores and machine fail at random all the
+ * time. Whatever a call or access then says, it must succeed when it is tried again.
  */
 #include "stress.h"
 
 #include "base/alloc.h"
 
+#include <quire/inject_store.h>
 #include <quire/memory_store.h>
 
 #include <errno.h>
@@ -21,7 +25,6 @@
 #include <getopt.h>
 #include <pthread.h>
 
-#define MEMORY ((uint64_t)2 << 20)
 #define SWAP_PAGES 4096
 
 void stress_die(const struct worker *worker, const char *format, ...)
@@ -36,6 +39,17 @@ void stress_die(const struct worker *worker, const char *format, ...)
 	va_end(arguments);
 	fprintf(stderr, " (errno: %s)\n", strerror(error));
 	abort();
+}
+
+void stress_failed(const struct worker *worker, const char *call)
+{
+	const bool allowed = errno == ENOMEM || errno == EIO || errno == EAGAIN ||
+			     errno == EFAULT || errno == ENOSPC;
+
+	if (!worker->stress->failures || !allowed)
+		stress_die(worker, "failed: %s", call);
+	atomic_fetch_add(&worker->stress->failed, 1);
+	quire_fail_disarm();
 }
 
 static void expect(bool condition, const char *what)
@@ -57,16 +71,29 @@ static uint64_t map(struct stress *stress, int flags, quire_file *file, uint64_t
 	return address;
 }
 
-static quire_file *open_file(struct stress *stress, uint64_t inode, uint64_t pages)
+/* Failures reach the store only when they are wanted. */
+static struct quire_store *make_store(const struct stress *stress, uint64_t pages,
+				      struct quire_store **memory)
 {
 	struct quire_store *store;
+
+	EXPECT(!quire_memory_store_create(pages * PAGE_SIZE, memory));
+	if (!stress->failures)
+		return *memory;
+	EXPECT(!quire_inject_store_create(*memory, &store));
+	return store;
+}
+
+static quire_file *open_file(struct stress *stress, uint64_t inode, uint64_t pages)
+{
+	struct quire_store *memory;
+	struct quire_store *store = make_store(stress, pages, &memory);
 	quire_file *file;
 
-	EXPECT(!quire_memory_store_create(pages * PAGE_SIZE, &store));
 	EXPECT(!quire_open(stress->quire, "file", 1, inode, store, QUIRE_O_READ | QUIRE_O_WRITE,
 			   &file));
 	if (!stress->store)
-		stress->store = store;
+		stress->store = memory;
 	return file;
 }
 
@@ -82,16 +109,16 @@ static void begin(struct stress *stress)
 {
 	const struct quire_params params = {
 		.size = sizeof(params),
-		.memory = MEMORY,
+		.memory = stress->frames,
 		.policy = stress->seed % 2 ? "sieve" : "two-list",
-		.events.oom = oom,
+		.events.oom = stress->failures ? NULL : oom,
 	};
-	struct quire_store *swap;
+	struct quire_store *memory;
 
 	EXPECT(!soft_machine_create(NULL, &stress->machine));
 	EXPECT(!quire_create(stress->machine, &params, &stress->quire));
-	EXPECT(!quire_memory_store_create(SWAP_PAGES * PAGE_SIZE, &swap));
-	EXPECT(!quire_swapon(stress->quire, swap, SWAP_PAGES * PAGE_SIZE));
+	EXPECT(!quire_swapon(stress->quire, make_store(stress, SWAP_PAGES, &memory),
+			     SWAP_PAGES * PAGE_SIZE));
 	stress->file = open_file(stress, 1, STRESS_FILE_PAGES + 1);
 	stress->cut = open_file(stress, 2, STRESS_CUT_PAGES);
 	EXPECT(!quire_memfd_create(stress->quire, "memory", 0, &stress->memory));
@@ -173,6 +200,10 @@ static void end(struct stress *stress)
 	/* Otherwise this was no stress. */
 	EXPECT(stat.faults && stat.cow_copies && stat.swap_out && stat.swap_in && stat.reclaimed &&
 	       stat.file_written);
+	printf("%llu calls failed, %llu pages not written\n",
+	       (unsigned long long)atomic_load(&stress->failed),
+	       (unsigned long long)stat.write_errors);
+	EXPECT(!stress->failures || (atomic_load(&stress->failed) && stat.write_errors));
 	for (int i = 0; i < 2; i++)
 		quire_mm_exit(stress->mms[i]);
 	EXPECT(!quire_writeback(stress->quire));
@@ -219,6 +250,7 @@ static void run_workers(struct stress *stress)
 	static struct worker workers[STRESS_THREADS_MAX];
 	pthread_t threads[STRESS_THREADS_MAX];
 
+	EXPECT(!pthread_barrier_init(&stress->barrier, NULL, stress->threads));
 	for (uint32_t i = 0; i < stress->threads; i++) {
 		workers[i] =
 			(struct worker){.stress = stress, .number = i, .mm = stress->mms[i % 2]};
@@ -227,6 +259,7 @@ static void run_workers(struct stress *stress)
 	}
 	for (uint32_t i = 0; i < stress->threads; i++)
 		EXPECT(!pthread_join(threads[i], NULL));
+	EXPECT(!pthread_barrier_destroy(&stress->barrier));
 	check_counters(stress, workers);
 }
 
@@ -236,9 +269,11 @@ int main(int argc, char **argv)
 		{"threads", required_argument, NULL, 't'},
 		{"operations", required_argument, NULL, 'o'},
 		{"seed", required_argument, NULL, 's'},
+		{"memory", required_argument, NULL, 'm'},
+		{"failures", no_argument, NULL, 'f'},
 		{0},
 	};
-	struct stress stress = {.threads = 4, .operations = 20000, .seed = 1};
+	struct stress stress = {.threads = 4, .operations = 20000, .seed = 1, .frames = 2 << 20};
 	const uint64_t allocations = quire_alloc_live();
 
 	for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -248,6 +283,10 @@ int main(int argc, char **argv)
 			stress.operations = strtoull(optarg, NULL, 0);
 		else if (option == 's')
 			stress.seed = strtoull(optarg, NULL, 0);
+		else if (option == 'm')
+			stress.frames = strtoull(optarg, NULL, 0);
+		else if (option == 'f')
+			stress.failures = true;
 		else
 			return 2;
 	}

@@ -8,9 +8,11 @@
 #ifndef QUIRE_TESTS_STRESS_STRESS_H
 #define QUIRE_TESTS_STRESS_STRESS_H
 
+#include "base/fail.h"
 #include "base/prng.h"
 #include "machine/soft/soft.h"
 
+#include <pthread.h>
 #include <quire/quire.h>
 
 #define STRESS_THREADS_MAX 16
@@ -30,13 +32,17 @@ enum stress_counters {
 
 #define TAG_UNKNOWN 0x100 /* given up by MADV_FREE: old contents or zero */
 
-/* What all workers see; constant while they run. */
+/* What all workers see; constant while they run, but for `failed`. */
 struct stress {
 	struct quire_machine *machine;
 	struct quire *quire;
 	uint32_t threads;
 	uint64_t operations; /* of each */
 	uint64_t seed;
+	bool failures;             /* are injected while the workers run */
+	_Atomic uint64_t failed;   /* calls and accesses */
+	pthread_barrier_t barrier; /* of the workers, after their operations */
+	uint64_t frames;           /* bytes of them */
 	quire_mm *mms[2];
 	struct quire_store *store; /* of `file` */
 	quire_file *file;          /* each page belongs to a worker */
@@ -78,6 +84,15 @@ __attribute__((noreturn, format(printf, 2, 3))) void stress_die(const struct wor
 		if (!(expression)) \
 			stress_die((worker), "%s:%d: not so: %s", __FILE__, __LINE__, \
 				   #expression); \
+	} while (0)
+
+/* A call failed, with errno: returns if that is due to injected failures, which end here. */
+void stress_failed(const struct worker *worker, const char *call);
+/* A call that must succeed, after failures at most. */
+#define STRESS_CALL(worker, expression) \
+	do { \
+		while (!(expression)) \
+			stress_failed((worker), #expression); \
 	} while (0)
 
 /* All operations of a worker; ends with nothing mapped by it and no child. (stress_worker.c) */

@@ -32,14 +32,33 @@ static void expect_page(struct worker *worker, uint64_t address, const uint8_t *
 			   (unsigned long long)address, bytes[0], bytes[PAGE_SIZE - 1], tag);
 }
 
+/* Whether an access was done; if not, errno says why. */
+static bool accessed(struct worker *worker, int error, const struct soft_outcome *outcome)
+{
+	if (!error)
+		return true;
+	switch (outcome->signal) {
+	case QUIRE_BUS_ADRERR:
+		errno = EIO;
+		return false;
+	case QUIRE_KILL_OOM:
+	case QUIRE_SIGNAL_NONE:
+		errno = ENOMEM;
+		return false;
+	default:
+		stress_die(worker, "signal %d for an access at %#llx", (int)outcome->signal,
+			   (unsigned long long)outcome->address);
+	}
+}
+
 static void load_page(struct worker *worker, uint64_t address, uint16_t tag)
 {
 	struct soft_outcome outcome = {0};
 	uint8_t bytes[PAGE_SIZE];
 
-	if (soft_load(worker->cpu, address, bytes, PAGE_SIZE, &outcome))
-		stress_die(worker, "signal %d for a load at %#llx", (int)outcome.signal,
-			   (unsigned long long)address);
+	STRESS_CALL(worker,
+		    accessed(worker, soft_load(worker->cpu, address, bytes, PAGE_SIZE, &outcome),
+			     &outcome));
 	expect_page(worker, address, bytes, tag);
 }
 
@@ -47,9 +66,9 @@ static void fill_page(struct worker *worker, uint64_t address, uint8_t tag)
 {
 	struct soft_outcome outcome = {0};
 
-	if (soft_fill(worker->cpu, address, PAGE_SIZE, tag, &outcome))
-		stress_die(worker, "signal %d for a store at %#llx", (int)outcome.signal,
-			   (unsigned long long)address);
+	STRESS_CALL(worker,
+		    accessed(worker, soft_fill(worker->cpu, address, PAGE_SIZE, tag, &outcome),
+			     &outcome));
 }
 
 /* Own regions. */
@@ -67,14 +86,13 @@ static void map_region(struct worker *worker, struct stress_region *region)
 		flags |= QUIRE_MAP_POPULATE;
 	memset(region, 0, sizeof(*region));
 	region->pages = 1 + below(worker, STRESS_REGION_PAGES);
-	region->address = quire_mmap(worker->mm, 0, region->pages * PAGE_SIZE, RW, flags, NULL, 0);
-	STRESS_EXPECT(worker, region->address != QUIRE_MAP_FAILED);
+	STRESS_CALL(worker, (region->address = quire_mmap(worker->mm, 0, region->pages * PAGE_SIZE,
+							  RW, flags, NULL, 0)) != QUIRE_MAP_FAILED);
 }
 
 static void unmap_region(struct worker *worker, struct stress_region *region)
 {
-	STRESS_EXPECT(worker,
-		      !quire_munmap(worker->mm, region->address, region->pages * PAGE_SIZE));
+	STRESS_CALL(worker, !quire_munmap(worker->mm, region->address, region->pages * PAGE_SIZE));
 	region->address = 0;
 }
 
@@ -123,9 +141,8 @@ static void op_protect(struct worker *worker)
 	uint8_t byte = 1;
 
 	region->read_only = !region->read_only;
-	STRESS_EXPECT(worker,
-		      !quire_mprotect(worker->mm, region->address, region->pages * PAGE_SIZE,
-				      region->read_only ? QUIRE_PROT_READ : RW));
+	STRESS_CALL(worker, !quire_mprotect(worker->mm, region->address, region->pages * PAGE_SIZE,
+					    region->read_only ? QUIRE_PROT_READ : RW));
 	if (!region->read_only)
 		return;
 	STRESS_EXPECT(worker,
@@ -140,9 +157,9 @@ static void op_protect_middle(struct worker *worker)
 
 	if (region->read_only)
 		return;
-	STRESS_EXPECT(worker, !quire_mprotect(worker->mm, page_at(region, first), PAGE_SIZE,
-					      QUIRE_PROT_NONE));
-	STRESS_EXPECT(worker, !quire_mprotect(worker->mm, page_at(region, first), PAGE_SIZE, RW));
+	STRESS_CALL(worker, !quire_mprotect(worker->mm, page_at(region, first), PAGE_SIZE,
+					    QUIRE_PROT_NONE));
+	STRESS_CALL(worker, !quire_mprotect(worker->mm, page_at(region, first), PAGE_SIZE, RW));
 	load_page(worker, page_at(region, first), region->tag[first]);
 }
 
@@ -150,10 +167,11 @@ static void op_remap(struct worker *worker)
 {
 	struct stress_region *region = some_region(worker);
 	uint32_t pages = 1 + below(worker, STRESS_REGION_PAGES);
-	uint64_t address = quire_mremap(worker->mm, region->address, region->pages * PAGE_SIZE,
-					pages * PAGE_SIZE, QUIRE_MREMAP_MAYMOVE, 0);
+	uint64_t address = 0;
 
-	STRESS_EXPECT(worker, address != QUIRE_MAP_FAILED);
+	STRESS_CALL(worker, (address = quire_mremap(worker->mm, region->address,
+						    region->pages * PAGE_SIZE, pages * PAGE_SIZE,
+						    QUIRE_MREMAP_MAYMOVE, 0)) != QUIRE_MAP_FAILED);
 	for (uint32_t page = region->pages; page < pages; page++)
 		region->tag[page] = 0;
 	region->address = address;
@@ -170,8 +188,8 @@ static void op_advise(struct worker *worker)
 	uint32_t first = below(worker, region->pages);
 	uint32_t pages = 1 + below(worker, region->pages - first);
 
-	STRESS_EXPECT(worker, !quire_madvise(worker->mm, page_at(region, first), pages * PAGE_SIZE,
-					     advice));
+	STRESS_CALL(worker,
+		    !quire_madvise(worker->mm, page_at(region, first), pages * PAGE_SIZE, advice));
 	for (uint32_t page = first; page < first + pages; page++) {
 		if (advice == QUIRE_MADV_DONTNEED)
 			region->tag[page] = 0;
@@ -185,9 +203,9 @@ static void op_lock(struct worker *worker)
 	struct stress_region *region = some_region(worker);
 	uint32_t first = below(worker, region->pages);
 
-	STRESS_EXPECT(worker, !quire_mlock(worker->mm, page_at(region, first), PAGE_SIZE));
+	STRESS_CALL(worker, !quire_mlock(worker->mm, page_at(region, first), PAGE_SIZE));
 	load_page(worker, page_at(region, first), region->tag[first]);
-	STRESS_EXPECT(worker, !quire_munlock(worker->mm, page_at(region, first), PAGE_SIZE));
+	STRESS_CALL(worker, !quire_munlock(worker->mm, page_at(region, first), PAGE_SIZE));
 }
 
 /* Fork: the child's copy of an own region does not follow what the worker does afterwards. */
@@ -199,8 +217,8 @@ static void reap_child(struct worker *worker)
 	for (uint32_t page = 0; page < region->pages; page++) {
 		uint8_t bytes[PAGE_SIZE];
 
-		STRESS_EXPECT(worker, quire_read_memory(worker->child, page_at(region, page), bytes,
-							PAGE_SIZE) == (int64_t)PAGE_SIZE);
+		STRESS_CALL(worker, quire_read_memory(worker->child, page_at(region, page), bytes,
+						      PAGE_SIZE) == (int64_t)PAGE_SIZE);
 		expect_page(worker, page_at(region, page), bytes, region->tag[page]);
 	}
 	quire_mm_exit(worker->child);
@@ -216,13 +234,13 @@ static void op_fork(struct worker *worker)
 		reap_child(worker);
 		return;
 	}
-	STRESS_EXPECT(worker, !quire_fork(worker->mm, "child", &worker->child));
+	STRESS_CALL(worker, !quire_fork(worker->mm, "child", &worker->child));
 	worker->child_region = *region;
 	if (region->read_only)
 		return;
 	memset(bytes, 0xf0, sizeof(bytes));
-	STRESS_EXPECT(worker, quire_write_memory(worker->child, region->address, bytes,
-						 PAGE_SIZE) == (int64_t)PAGE_SIZE);
+	STRESS_CALL(worker, quire_write_memory(worker->child, region->address, bytes, PAGE_SIZE) ==
+				    (int64_t)PAGE_SIZE);
 	worker->child_region.tag[0] = 0xf0;
 	load_page(worker, region->address, region->tag[0]);
 }
@@ -235,7 +253,10 @@ static void increment(struct worker *worker, uint64_t counters)
 	uint64_t one = 1;
 	uint64_t address = counters + below(worker, STRESS_COUNTERS) * sizeof(uint64_t);
 
-	STRESS_EXPECT(worker, !soft_fetch_add(worker->cpu, address, sizeof(one), &one, &outcome));
+	STRESS_CALL(worker,
+		    accessed(worker,
+			     soft_fetch_add(worker->cpu, address, sizeof(one), &one, &outcome),
+			     &outcome));
 }
 
 static void op_count(struct worker *worker)
@@ -249,14 +270,16 @@ static void op_count(struct worker *worker)
 /* The same page of the file through a mapping that is there for a moment only. */
 static void op_count_passing(struct worker *worker)
 {
-	uint64_t address = quire_mmap(worker->mm, 0, PAGE_SIZE, RW, QUIRE_MAP_SHARED,
-				      worker->stress->file, STRESS_FILE_PAGES * PAGE_SIZE);
+	uint64_t address = 0;
 
-	STRESS_EXPECT(worker, address != QUIRE_MAP_FAILED);
+	STRESS_CALL(worker,
+		    (address = quire_mmap(worker->mm, 0, PAGE_SIZE, RW, QUIRE_MAP_SHARED,
+					  worker->stress->file, STRESS_FILE_PAGES * PAGE_SIZE)) !=
+			    QUIRE_MAP_FAILED);
 	for (int i = 0; i < 4; i++)
 		increment(worker, address);
 	worker->increments[COUNTERS_FILE] += 4;
-	STRESS_EXPECT(worker, !quire_munmap(worker->mm, address, PAGE_SIZE));
+	STRESS_CALL(worker, !quire_munmap(worker->mm, address, PAGE_SIZE));
 }
 
 /* Takes the counters' pages away from those who count. */
@@ -264,7 +287,7 @@ static void op_evict_counters(struct worker *worker)
 {
 	uint64_t address = worker->stress->counters[below(worker, STRESS_COUNTER_KINDS)];
 
-	STRESS_EXPECT(worker, !quire_madvise(worker->mm, address, PAGE_SIZE, QUIRE_MADV_PAGEOUT));
+	STRESS_CALL(worker, !quire_madvise(worker->mm, address, PAGE_SIZE, QUIRE_MADV_PAGEOUT));
 }
 
 static uint32_t own_file_page(struct worker *worker)
@@ -289,8 +312,8 @@ static void op_file_write(struct worker *worker)
 
 	worker->file_tag[page] = (uint8_t)prng_next(&worker->prng);
 	memset(bytes, worker->file_tag[page], sizeof(bytes));
-	STRESS_EXPECT(worker, quire_pwrite(worker->stress->file, quire_mm_group(worker->mm), bytes,
-					   PAGE_SIZE, page * PAGE_SIZE) == (int64_t)PAGE_SIZE);
+	STRESS_CALL(worker, quire_pwrite(worker->stress->file, quire_mm_group(worker->mm), bytes,
+					 PAGE_SIZE, page * PAGE_SIZE) == (int64_t)PAGE_SIZE);
 	load_page(worker, worker->stress->file_map + page * PAGE_SIZE, worker->file_tag[page]);
 }
 
@@ -299,8 +322,8 @@ static void op_file_read(struct worker *worker)
 	uint32_t page = own_file_page(worker);
 	uint8_t bytes[PAGE_SIZE];
 
-	STRESS_EXPECT(worker, quire_pread(worker->stress->file, quire_mm_group(worker->mm), bytes,
-					  PAGE_SIZE, page * PAGE_SIZE) == (int64_t)PAGE_SIZE);
+	STRESS_CALL(worker, quire_pread(worker->stress->file, quire_mm_group(worker->mm), bytes,
+					PAGE_SIZE, page * PAGE_SIZE) == (int64_t)PAGE_SIZE);
 	expect_page(worker, page * PAGE_SIZE, bytes, worker->file_tag[page]);
 	load_page(worker, worker->stress->file_map + page * PAGE_SIZE, worker->file_tag[page]);
 }
@@ -308,26 +331,28 @@ static void op_file_read(struct worker *worker)
 static void op_file_sync(struct worker *worker)
 {
 	if (below(worker, 2))
-		STRESS_EXPECT(worker, !quire_fsync(worker->stress->file));
+		STRESS_CALL(worker, !quire_fsync(worker->stress->file));
 	else
-		STRESS_EXPECT(worker, !quire_msync(worker->mm, worker->stress->file_map,
-						   STRESS_FILE_PAGES * PAGE_SIZE, QUIRE_MS_SYNC));
+		STRESS_CALL(worker, !quire_msync(worker->mm, worker->stress->file_map,
+						 STRESS_FILE_PAGES * PAGE_SIZE, QUIRE_MS_SYNC));
 }
 
 /* A private mapping of the shared file: own pages that were written stay as they are. */
 static void op_file_private(struct worker *worker)
 {
 	uint32_t page = own_file_page(worker);
-	uint64_t address = quire_mmap(worker->mm, 0, PAGE_SIZE, RW, QUIRE_MAP_PRIVATE,
-				      worker->stress->file, (int64_t)(page * PAGE_SIZE));
+	uint64_t address = 0;
 
-	STRESS_EXPECT(worker, address != QUIRE_MAP_FAILED);
+	STRESS_CALL(worker,
+		    (address = quire_mmap(worker->mm, 0, PAGE_SIZE, RW, QUIRE_MAP_PRIVATE,
+					  worker->stress->file, (int64_t)(page * PAGE_SIZE))) !=
+			    QUIRE_MAP_FAILED);
 	if (below(worker, 2))
 		load_page(worker, address, worker->file_tag[page]);
 	fill_page(worker, address, 0x99);
 	load_page(worker, worker->stress->file_map + page * PAGE_SIZE, worker->file_tag[page]);
 	load_page(worker, address, 0x99);
-	STRESS_EXPECT(worker, !quire_munmap(worker->mm, address, PAGE_SIZE));
+	STRESS_CALL(worker, !quire_munmap(worker->mm, address, PAGE_SIZE));
 }
 
 /* Every byte is zero or 0xcc. */
@@ -353,7 +378,9 @@ static void op_cut_access(struct worker *worker)
 		if (!error)
 			expect_either(worker, bytes, PAGE_SIZE);
 	}
-	STRESS_EXPECT(worker, !error || outcome.signal == QUIRE_BUS_ADRERR);
+	/* Cut off; or, as anywhere, no memory. */
+	if (error && outcome.signal != QUIRE_BUS_ADRERR && !accessed(worker, error, &outcome))
+		stress_failed(worker, "an access");
 }
 
 static void op_cut(struct worker *worker)
@@ -361,21 +388,21 @@ static void op_cut(struct worker *worker)
 	quire_file *file = below(worker, 2) ? worker->stress->cut : worker->stress->memory;
 	uint64_t offset = below(worker, STRESS_CUT_PAGES) * PAGE_SIZE + below(worker, PAGE_SIZE);
 	uint8_t bytes[PAGE_SIZE];
-	int64_t done;
+	int64_t done = 0;
 
 	switch (below(worker, 4)) {
 	case 0:
-		STRESS_EXPECT(worker, !quire_ftruncate(file, offset));
+		STRESS_CALL(worker, !quire_ftruncate(file, offset));
 		break;
 	case 1:
-		STRESS_EXPECT(worker, !quire_ftruncate(file, STRESS_CUT_PAGES * PAGE_SIZE));
+		STRESS_CALL(worker, !quire_ftruncate(file, STRESS_CUT_PAGES * PAGE_SIZE));
 		break;
 	case 2:
-		STRESS_EXPECT(worker, !quire_punch_hole(file, offset, 3 * PAGE_SIZE));
+		STRESS_CALL(worker, !quire_punch_hole(file, offset, 3 * PAGE_SIZE));
 		break;
 	default:
-		done = quire_pread(file, quire_mm_group(worker->mm), bytes, PAGE_SIZE, offset);
-		STRESS_EXPECT(worker, done >= 0);
+		STRESS_CALL(worker, (done = quire_pread(file, quire_mm_group(worker->mm), bytes,
+							PAGE_SIZE, offset)) >= 0);
 		expect_either(worker, bytes, (uint64_t)done);
 	}
 }
@@ -387,11 +414,20 @@ static void op_reclaim(struct worker *worker)
 		quire_balance(worker->stress->quire);
 		break;
 	case 1:
-		STRESS_EXPECT(worker, !quire_writeback(worker->stress->quire));
+		STRESS_CALL(worker, !quire_writeback(worker->stress->quire));
 		break;
 	default:
 		quire_reclaim(worker->stress->quire, NULL, below(worker, 200));
 	}
+}
+
+/* One of the next calls of a kind fails, wherever it is made; or all from it on, until somebody
+ * has failed. */
+static void op_inject(struct worker *worker)
+{
+	if (worker->stress->failures)
+		quire_fail_arm((enum fail_site)below(worker, FAIL_SITES), 1 + below(worker, 200),
+			       !below(worker, 4));
 }
 
 static const struct {
@@ -403,7 +439,7 @@ static const struct {
 	{op_lock, 2},           {op_fork, 4},           {op_count, 20},      {op_count_passing, 4},
 	{op_evict_counters, 2}, {op_file_store, 10},    {op_file_write, 4},  {op_file_read, 6},
 	{op_file_sync, 2},      {op_file_private, 4},   {op_cut_access, 10}, {op_cut, 3},
-	{op_reclaim, 3},
+	{op_reclaim, 3},        {op_inject, 6},
 };
 
 static void run_some(struct worker *worker)
@@ -424,12 +460,16 @@ static void run_some(struct worker *worker)
 
 void worker_run(struct worker *worker)
 {
-	STRESS_EXPECT(worker, !soft_cpu_create(worker->stress->machine, &worker->cpu));
+	STRESS_CALL(worker,
+		    (errno = ENOMEM, !soft_cpu_create(worker->stress->machine, &worker->cpu)));
 	soft_cpu_switch(worker->cpu, worker->mm);
 	for (uint32_t i = 0; i < STRESS_REGIONS; i++)
 		map_region(worker, &worker->regions[i]);
 	for (; worker->operation < worker->stress->operations; worker->operation++)
 		run_some(worker);
+	/* Nobody injects any more. */
+	pthread_barrier_wait(&worker->stress->barrier);
+	quire_fail_disarm();
 	if (worker->child)
 		reap_child(worker);
 	for (uint32_t i = 0; i < STRESS_REGIONS; i++) {
