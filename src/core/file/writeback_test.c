@@ -9,6 +9,7 @@
 #include "core/file/internal.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -173,6 +174,29 @@ static void pages_under_writeback_stay_and_are_waited_for(void **state)
 	put_page(fixture->quire, page);
 	assert_int_equal(writeback_mapping(fixture->mapping, &control), 0);
 	assert_int_equal(fixture->store->nr_log, 2);
+}
+
+static void *release_held(void *store)
+{
+	test_store_release(store);
+	return NULL;
+}
+
+/* The writes end on a thread of the store's: before validation or while it waits for them. */
+static void validation_waits_for_writes_under_way(void **state)
+{
+	struct file_fixture *fixture = *state;
+	struct writeback_control control = everything(false);
+	pthread_t thread;
+
+	dirty(fixture->file, 0, 9, 1);
+	fixture->store->hold = true;
+	assert_int_equal(writeback_mapping(fixture->mapping, &control), 0);
+	assert_int_equal(fixture->mapping->writeback_pages, 10);
+	assert_int_equal(pthread_create(&thread, NULL, release_held, fixture->store), 0);
+	test_instance_check(&fixture->test);
+	assert_int_equal(fixture->mapping->writeback_pages, 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
 }
 
 static void failed_pages_are_dirty_again(void **state)
@@ -407,6 +431,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(last_page_ends_with_the_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(pages_under_writeback_stay_and_are_waited_for,
 						setup, teardown),
+		cmocka_unit_test_setup_teardown(validation_waits_for_writes_under_way, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(failed_pages_are_dirty_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(each_opener_hears_of_an_error_once, setup,
 						teardown),

@@ -71,17 +71,20 @@ static void validate_frames(struct quire *quire, struct check_report *report)
 		   (unsigned long long)census.unknown);
 }
 
-/* Readahead that nobody waits for may be under way still, in a store with threads of its own. */
-static void wait_for_reads(struct quire *quire)
+/* Readahead and background writeback that nobody waits for may be under way still, in a store with
+ * threads of its own. */
+static void wait_for_io(struct quire *quire)
 {
 	struct zone *zone = &quire->zone;
 
 	for (pfn_t pfn = 0; pfn < zone->nr_frames; pfn++) {
 		struct page *page = pfn_to_page(zone, pfn);
 
-		if (!page_locked(page) || !get_page_unless_zero(page))
+		if ((!page_locked(page) && !page_test(page, PG_writeback)) ||
+		    !get_page_unless_zero(page))
 			continue;
 		lock_page(page);
+		wait_on_page_writeback(page);
 		unlock_page(page);
 		swap_cache_release(quire, page);
 		put_page(quire, page);
@@ -93,7 +96,7 @@ void instance_validate(struct quire *quire, struct check_report *report)
 	struct mm_struct *mm;
 	struct inode *inode;
 
-	wait_for_reads(quire);
+	wait_for_io(quire);
 	swap_wait_idle(quire);
 	lru_add_drain_all(quire);
 	mutex_lock(&quire->lock);
