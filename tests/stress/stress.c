@@ -5,14 +5,17 @@
  * at the end everything is checked, and nothing may be left.
  *
  *   stress [--threads=N] [--operations=N] [--seed=N] [--memory=BYTES] [--failures]
+ *          [--host-files]
  *
  * With --failures, allocations, frames, and calls of stores and machine fail at random all the
- * time. Whatever a call or access then says, it must succeed when it is tried again.
+ * time. Whatever a call or access then says, it must succeed when it is tried again. With
+ * --host-files, files and swap are files of the host, and I/O completes on another thread.
  */
 #include "stress.h"
 
 #include "base/alloc.h"
 
+#include <quire/file_store.h>
 #include <quire/inject_store.h>
 #include <quire/memory_store.h>
 
@@ -24,6 +27,7 @@
 
 #include <getopt.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #define SWAP_PAGES 4096
 
@@ -71,29 +75,48 @@ static uint64_t map(struct stress *stress, int flags, quire_file *file, uint64_t
 	return address;
 }
 
-/* Failures reach the store only when they are wanted. */
+/* On a file of the host without a name: every transfer is asynchronous where io_uring is allowed.
+ */
+static struct quire_store *host_store(uint64_t pages)
+{
+	FILE *file = tmpfile();
+	struct quire_store *store;
+	int fd;
+
+	EXPECT(file);
+	fd = dup(fileno(file));
+	EXPECT(fd >= 0 && !fclose(file) && !ftruncate(fd, (off_t)(pages * PAGE_SIZE)));
+	if (quire_file_store_create(fd, true, QUIRE_FILE_IO_RING, &store))
+		EXPECT(!quire_file_store_create(fd, true, QUIRE_FILE_IO_AUTO, &store));
+	return store;
+}
+
+/* *inner is what holds the bytes. Failures reach it only when they are wanted. */
 static struct quire_store *make_store(const struct stress *stress, uint64_t pages,
-				      struct quire_store **memory)
+				      struct quire_store **inner)
 {
 	struct quire_store *store;
 
-	EXPECT(!quire_memory_store_create(pages * PAGE_SIZE, memory));
+	if (stress->host_files)
+		*inner = host_store(pages);
+	else
+		EXPECT(!quire_memory_store_create(pages * PAGE_SIZE, inner));
 	if (!stress->failures)
-		return *memory;
-	EXPECT(!quire_inject_store_create(*memory, &store));
+		return *inner;
+	EXPECT(!quire_inject_store_create(*inner, &store));
 	return store;
 }
 
 static quire_file *open_file(struct stress *stress, uint64_t inode, uint64_t pages)
 {
-	struct quire_store *memory;
-	struct quire_store *store = make_store(stress, pages, &memory);
+	struct quire_store *inner;
+	struct quire_store *store = make_store(stress, pages, &inner);
 	quire_file *file;
 
 	EXPECT(!quire_open(stress->quire, "file", 1, inode, store, QUIRE_O_READ | QUIRE_O_WRITE,
 			   &file));
 	if (!stress->store)
-		stress->store = memory;
+		stress->store = inner;
 	return file;
 }
 
@@ -113,11 +136,11 @@ static void begin(struct stress *stress)
 		.policy = stress->seed % 2 ? "sieve" : "two-list",
 		.events.oom = stress->failures ? NULL : oom,
 	};
-	struct quire_store *memory;
+	struct quire_store *inner;
 
 	EXPECT(!soft_machine_create(NULL, &stress->machine));
 	EXPECT(!quire_create(stress->machine, &params, &stress->quire));
-	EXPECT(!quire_swapon(stress->quire, make_store(stress, SWAP_PAGES, &memory),
+	EXPECT(!quire_swapon(stress->quire, make_store(stress, SWAP_PAGES, &inner),
 			     SWAP_PAGES * PAGE_SIZE));
 	stress->file = open_file(stress, 1, STRESS_FILE_PAGES + 1);
 	stress->cut = open_file(stress, 2, STRESS_CUT_PAGES);
@@ -160,29 +183,42 @@ static uint64_t sum_counters(struct stress *stress, quire_mm *mm, enum stress_co
 	return sum(counters);
 }
 
+struct stored_read {
+	struct quire_request request;
+	int64_t result;
+	_Atomic uint32_t finished;
+};
+
 static void read_done(struct quire_request *request, int64_t result)
 {
-	*(int64_t *)request->context = result;
+	struct stored_read *read = request->context;
+
+	read->result = result;
+	atomic_store(&read->finished, 1);
+	quire_unpark(&read->finished, 1);
 }
 
 /* What the store of the shared file holds, once all is written back. */
 static uint64_t sum_stored_counters(struct stress *stress)
 {
-	uint64_t page[PAGE_SIZE / sizeof(uint64_t)];
+	/* Not on the stack: `done` may touch it a little longer. */
+	static struct stored_read read;
+	static uint64_t page[PAGE_SIZE / sizeof(uint64_t)];
 	struct quire_segment segment = {page, sizeof(page)};
-	int64_t result = 0;
-	struct quire_request request = {
+
+	read.request = (struct quire_request){
 		.direction = QUIRE_READ,
 		.offset = STRESS_FILE_PAGES * PAGE_SIZE,
 		.segments = &segment,
 		.nr_segments = 1,
 		.done = read_done,
-		.context = &result,
+		.context = &read,
 	};
-
 	EXPECT(!quire_writeback(stress->quire));
-	EXPECT(!stress->store->ops->submit(stress->store, &request));
-	EXPECT(result == sizeof(page));
+	EXPECT(!stress->store->ops->submit(stress->store, &read.request));
+	while (!atomic_load(&read.finished))
+		quire_park(&read.finished, 0);
+	EXPECT(read.result == sizeof(page));
 	return sum(page);
 }
 
@@ -271,6 +307,7 @@ int main(int argc, char **argv)
 		{"seed", required_argument, NULL, 's'},
 		{"memory", required_argument, NULL, 'm'},
 		{"failures", no_argument, NULL, 'f'},
+		{"host-files", no_argument, NULL, 'h'},
 		{0},
 	};
 	struct stress stress = {.threads = 4, .operations = 20000, .seed = 1, .frames = 2 << 20};
@@ -287,6 +324,8 @@ int main(int argc, char **argv)
 			stress.frames = strtoull(optarg, NULL, 0);
 		else if (option == 'f')
 			stress.failures = true;
+		else if (option == 'h')
+			stress.host_files = true;
 		else
 			return 2;
 	}

@@ -39,6 +39,7 @@ struct stress {
 	uint32_t threads;
 	uint64_t operations; /* of each */
 	uint64_t seed;
+	bool host_files;           /* hold files and swap */
 	bool failures;             /* are injected while the workers run */
 	_Atomic uint64_t failed;   /* calls and accesses */
 	pthread_barrier_t barrier; /* of the workers, after their operations */

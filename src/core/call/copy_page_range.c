@@ -9,6 +9,7 @@
  */
 #include "core/call/copy_page_range.h"
 
+#include "base/contents.h"
 #include "core/call/page_walk.h"
 #include "core/file/address_space.h"
 #include "core/reclaim/memcg.h"
@@ -17,7 +18,6 @@
 #include "core/rmap/rmap.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* Copying one VMA; local to the thread. */
 struct page_copy {
@@ -64,7 +64,7 @@ static bool copy_pinned_page(struct page_copy *copy, pte_t *dst, struct page *pi
 	if (!page)
 		return false;
 	copy->spare = NULL;
-	memcpy(page_address(copy->zone, page), page_address(copy->zone, pinned), PAGE_SIZE);
+	contents_copy(page_address(copy->zone, page), page_address(copy->zone, pinned), PAGE_SIZE);
 	atomic_store_explicit(&page->flags, 1u << PG_uptodate | 1u << PG_swapbacked,
 			      memory_order_release);
 	page_add_new_anon_rmap(page, vma, address);

@@ -3,12 +3,11 @@
  * Faults of anonymous private memory: a read of nothing maps the shared zero page, the first write
  * a fresh one.
  */
+#include "base/contents.h"
 #include "core/fault/fault_steps.h"
 #include "core/instance/instance.h"
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
-
-#include <string.h>
 
 uint32_t fault_alloc_anon(struct vm_fault *vmf, const struct page *source)
 {
@@ -26,8 +25,8 @@ uint32_t fault_alloc_anon(struct vm_fault *vmf, const struct page *source)
 		return VM_FAULT_OOM;
 	}
 	if (source)
-		memcpy(page_address(&quire->zone, page), page_address(&quire->zone, source),
-		       PAGE_SIZE);
+		contents_copy(page_address(&quire->zone, page), page_address(&quire->zone, source),
+			      PAGE_SIZE);
 	atomic_store_explicit(&page->flags, 1u << PG_uptodate | 1u << PG_swapbacked,
 			      memory_order_release);
 	vmf->page = page;

@@ -4,13 +4,13 @@
  * out. Pages are faulted in as the program itself would do it, but failures are errors, not
  * signals.
  */
+#include "base/contents.h"
 #include "core/fault/fault.h"
 #include "core/file/filemap.h"
 #include "core/instance/instance.h"
 #include "core/vma/vma.h"
 
 #include <errno.h>
-#include <string.h>
 
 #define ACCESS_BATCH 16
 
@@ -130,9 +130,9 @@ static void copy_pinned(struct quire *quire, struct page *page, uint64_t offset,
 	char *memory = (char *)page_address(&quire->zone, page) + offset;
 
 	if (write)
-		memcpy(memory, buffer, bytes);
+		contents_copy(memory, buffer, bytes);
 	else
-		memcpy(buffer, memory, bytes);
+		contents_copy(buffer, memory, bytes);
 }
 
 int64_t access_process_vm(struct mm_struct *mm, uint64_t address, void *buffer, uint64_t bytes,

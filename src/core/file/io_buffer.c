@@ -4,10 +4,10 @@
  */
 #include "core/file/io_buffer.h"
 
+#include "base/contents.h"
 #include "core/instance/instance.h"
 
 #include <errno.h>
-#include <string.h>
 
 void io_buffer_release(struct io_buffer *buffer)
 {
@@ -75,7 +75,7 @@ static char *buffer_piece(struct io_buffer *buffer, uint64_t done, uint64_t *byt
 	return (char *)page_address(&buffer->quire->zone, page) + PAGE_OFFSET(address);
 }
 
-/* The two may be the same page: memmove(). */
+/* The two may be the same page. */
 void io_buffer_copy(struct io_buffer *buffer, uint64_t done, void *memory, uint64_t bytes)
 {
 	for (char *at = memory; bytes;) {
@@ -83,9 +83,9 @@ void io_buffer_copy(struct io_buffer *buffer, uint64_t done, void *memory, uint6
 		char *other = buffer_piece(buffer, done, &piece);
 
 		if (buffer->fill)
-			memmove(other, at, piece);
+			contents_copy(other, at, piece);
 		else
-			memmove(at, other, piece);
+			contents_copy(at, other, piece);
 		at += piece;
 		done += piece;
 		bytes -= piece;
@@ -97,7 +97,9 @@ void io_buffer_zero(struct io_buffer *buffer, uint64_t done, uint64_t bytes)
 	while (bytes) {
 		uint64_t piece = bytes;
 
-		memset(buffer_piece(buffer, done, &piece), 0, piece);
+		char *memory = buffer_piece(buffer, done, &piece);
+
+		contents_fill(memory, 0, piece);
 		done += piece;
 		bytes -= piece;
 	}

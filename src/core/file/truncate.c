@@ -12,6 +12,7 @@
  *   5. mappings are undone, private copies too, and the pages dropped; mappings once more, for
  *      copies that were made of pages found before.
  */
+#include "base/contents.h"
 #include "core/file/filemap.h"
 #include "core/file/internal.h"
 #include "core/file/shmem.h"
@@ -19,7 +20,6 @@
 #include "core/rmap/rmap.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* Everything in one stretch of i_pages: pages with a reference each, swap entries taken out. */
 struct truncate_batch {
@@ -110,7 +110,7 @@ static void settle_writeback(struct address_space *mapping, pgoff_t first)
 static void zero_bytes(struct quire *quire, struct page *page, uint64_t from, uint64_t to)
 {
 	wait_on_page_writeback(page);
-	memset((char *)page_address(&quire->zone, page) + from, 0, to - from);
+	contents_fill((char *)page_address(&quire->zone, page) + from, 0, to - from);
 }
 
 /* What is cached only shows what the store holds, so the page does not become dirty. */

@@ -9,12 +9,12 @@
  */
 #include "core/file/writeback.h"
 
+#include "base/contents.h"
 #include "core/file/internal.h"
 #include "core/file/page_io.h"
 #include "core/instance/instance.h"
 
 #include <errno.h>
-#include <string.h>
 
 /* Percent of all frames that may be dirty before somebody who dirties more writes, or waits. */
 #define DIRTY_BACKGROUND_RATIO 10
@@ -103,7 +103,7 @@ static uint64_t start_page_writeback(struct address_space *mapping, struct page 
 		return 0;
 	bytes = max_u64(bytes, bytes_in_file(mapping, page));
 	if (bytes < PAGE_SIZE)
-		memset((char *)page_address(zone, page) + bytes, 0, PAGE_SIZE - bytes);
+		contents_fill((char *)page_address(zone, page) + bytes, 0, PAGE_SIZE - bytes);
 	set_page_writeback(mapping, page);
 	return bytes;
 }

@@ -29,27 +29,15 @@
 
 #include <quire/quire.h>
 
+#include "base/contents.h"
 #include "base/list.h"
 #include "base/types.h"
 #include "core/pgtable/pgtable.h"
 
-/* Accesses to a program's memory race when the program's own do; a race detector must not look at
- * them. It does not know membarrier either, so its builds order everything by the atomics. */
-#if defined(__SANITIZE_THREAD__)
-#define SOFT_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define SOFT_TSAN 1
-#endif
-#endif
-#ifndef SOFT_TSAN
-#define SOFT_TSAN 0
-#endif
-#if SOFT_TSAN
-#define SOFT_UNWATCHED __attribute__((no_sanitize("thread")))
+/* A race detector does not know membarrier, so its builds order everything by the atomics. */
+#if QUIRE_TSAN
 #define SOFT_ACCESS_ORDER memory_order_seq_cst
 #else
-#define SOFT_UNWATCHED
 #define SOFT_ACCESS_ORDER memory_order_relaxed
 #endif
 
@@ -162,17 +150,14 @@ QUIRE_MUST_CHECK int soft_fetch_add(struct soft_cpu *cpu, uint64_t address, uint
 /* Whether the TLB has an entry that this access may use: for tests and displays. */
 bool soft_tlb_cached(const struct soft_cpu *cpu, uint64_t address, int access);
 
-/* A program's word: any alignment, any type, changed by anyone. */
-typedef uint64_t soft_word __attribute__((aligned(1), may_alias));
-
-static inline SOFT_UNWATCHED uint64_t soft_peek(uint64_t host)
+static inline QUIRE_UNWATCHED uint64_t soft_peek(uint64_t host)
 {
-	return *(const volatile soft_word *)(uintptr_t)host;
+	return *(const volatile contents_word *)(uintptr_t)host;
 }
 
-static inline SOFT_UNWATCHED void soft_poke(uint64_t host, uint64_t value)
+static inline QUIRE_UNWATCHED void soft_poke(uint64_t host, uint64_t value)
 {
-	*(volatile soft_word *)(uintptr_t)host = value;
+	*(volatile contents_word *)(uintptr_t)host = value;
 }
 
 static inline struct soft_tlb_entry *soft_tlb_entry(struct soft_cpu *cpu, uint64_t address)
@@ -183,7 +168,7 @@ static inline struct soft_tlb_entry *soft_tlb_entry(struct soft_cpu *cpu, uint64
 static inline void soft_enter(struct soft_cpu *cpu)
 {
 	atomic_store_explicit(&cpu->inside, 1, SOFT_ACCESS_ORDER);
-#if !SOFT_TSAN
+#if !QUIRE_TSAN
 	if (unlikely(cpu->fenced))
 		atomic_thread_fence(memory_order_seq_cst);
 	atomic_signal_fence(memory_order_seq_cst);

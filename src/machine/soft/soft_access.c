@@ -7,46 +7,14 @@
 
 #include "machine/soft/internal.h"
 
-#include <string.h>
-
-#if SOFT_TSAN
-/* The detector's own memcpy would look at the program's memory. */
-static SOFT_UNWATCHED void copy_unwatched(void *to, const void *from, size_t bytes)
+static inline void copy_bytes(void *to, const void *from, size_t bytes)
 {
-	volatile char *target = to;
-	const volatile char *source = from;
-
-	/* Whole words where they are aligned, so that they stay atomic. */
-	while (bytes && ((uintptr_t)target | (uintptr_t)source | bytes) % 8) {
-		*target++ = *source++;
-		bytes--;
-	}
-	for (; bytes; bytes -= 8, target += 8, source += 8)
-		soft_poke((uintptr_t)target, soft_peek((uintptr_t)source));
-}
-
-static SOFT_UNWATCHED void fill_unwatched(void *to, uint8_t value, size_t bytes)
-{
-	volatile uint8_t *target = to;
-
-	while (bytes--)
-		*target++ = value;
-}
-#else
-static inline void copy_unwatched(void *to, const void *from, size_t bytes)
-{
-	/* memcpy need not copy a word as one. */
+	/* memcpy() need not copy a word as one. */
 	if (bytes == 8)
 		soft_poke((uintptr_t)to, soft_peek((uintptr_t)from));
 	else
-		memcpy(to, from, bytes);
+		contents_copy(to, from, bytes);
 }
-
-static inline void fill_unwatched(void *to, uint8_t value, size_t bytes)
-{
-	memset(to, value, bytes);
-}
-#endif
 
 /* A range that is being accessed. */
 struct access {
@@ -90,7 +58,7 @@ static void load_span(void *context, void *memory, size_t bytes)
 {
 	struct cursor *cursor = context;
 
-	copy_unwatched(cursor->buffer, memory, bytes);
+	copy_bytes(cursor->buffer, memory, bytes);
 	cursor->buffer += bytes;
 }
 
@@ -98,13 +66,13 @@ static void store_span(void *context, void *memory, size_t bytes)
 {
 	struct cursor *cursor = context;
 
-	copy_unwatched(memory, cursor->buffer, bytes);
+	copy_bytes(memory, cursor->buffer, bytes);
 	cursor->buffer += bytes;
 }
 
 static void fill_span(void *context, void *memory, size_t bytes)
 {
-	fill_unwatched(memory, *(const uint8_t *)context, bytes);
+	contents_fill(memory, *(const uint8_t *)context, bytes);
 }
 
 int soft_load(struct soft_cpu *cpu, uint64_t address, void *buffer, uint64_t bytes,
@@ -180,8 +148,8 @@ int soft_copy(struct soft_cpu *cpu, uint64_t to, uint64_t from, uint64_t bytes,
 		*(expected) = held; \
 	} while (0)
 
-static SOFT_UNWATCHED void cmpxchg_host(void *memory, uint32_t size, uint64_t *expected,
-					uint64_t desired)
+static QUIRE_UNWATCHED void cmpxchg_host(void *memory, uint32_t size, uint64_t *expected,
+					 uint64_t desired)
 {
 	switch (size) {
 	case 1:
@@ -198,7 +166,7 @@ static SOFT_UNWATCHED void cmpxchg_host(void *memory, uint32_t size, uint64_t *e
 	}
 }
 
-static SOFT_UNWATCHED uint64_t fetch_add_host(void *memory, uint32_t size, uint64_t value)
+static QUIRE_UNWATCHED uint64_t fetch_add_host(void *memory, uint32_t size, uint64_t value)
 {
 	switch (size) {
 	case 1:

@@ -129,7 +129,7 @@ static void wait_until_outside(struct soft_machine *soft, struct soft_mm *contex
 {
 	struct soft_cpu *cpu;
 
-#if !SOFT_TSAN
+#if !QUIRE_TSAN
 	if (soft->params.fenced)
 		atomic_thread_fence(memory_order_seq_cst);
 	else
