@@ -15,7 +15,7 @@
 
 #include <errno.h>
 
-#define LRU_BATCH_PAGES 15
+#define LRU_BATCH_PAGES 31
 
 /* B = lock. */
 struct lru_batch {

@@ -65,35 +65,39 @@ static uint64_t size(struct fixture *f, enum lru_type type, enum lru_list list)
 
 static void batches_hold_a_reference_until_drained(void **state)
 {
+	enum {
+		PAGES = 40, /* more than one batch, less than two */
+		LAST = PAGES - 1
+	};
 	struct fixture f;
-	struct page *pages[20];
+	struct page *pages[PAGES];
 
 	(void)state;
 	begin(&f);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < PAGES; i++) {
 		pages[i] = new_page(&f, i % 2);
 		lru_add_page(f.quire, pages[i]);
 	}
 	/* The first full batch was drained, the rest waits. */
 	assert_true(page_test(pages[0], PG_lru));
 	assert_int_equal(page_count(pages[0]), 1);
-	assert_false(page_test(pages[19], PG_lru));
-	assert_int_equal(page_count(pages[19]), 2);
+	assert_false(page_test(pages[LAST], PG_lru));
+	assert_int_equal(page_count(pages[LAST]), 2);
 	lru_add_drain_all(f.quire);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < PAGES; i++) {
 		assert_true(page_test(pages[i], PG_lru));
 		assert_int_equal(page_count(pages[i]), 1);
 	}
-	assert_int_equal(size(&f, LRU_ANON, LRU_INACTIVE), 10);
-	assert_int_equal(size(&f, LRU_FILE, LRU_INACTIVE), 10);
+	assert_int_equal(size(&f, LRU_ANON, LRU_INACTIVE), PAGES / 2);
+	assert_int_equal(size(&f, LRU_FILE, LRU_INACTIVE), PAGES / 2);
 	/* Newest first. */
 	assert_ptr_equal(
 		list_first_entry(&f.lruvec->lists[LRU_ANON][LRU_INACTIVE], struct page, lru),
-		pages[19]);
+		pages[LAST]);
 	assert_ptr_equal(
 		list_last_entry(&f.lruvec->lists[LRU_ANON][LRU_INACTIVE], struct page, lru),
 		pages[1]);
-	for (int i = 0; i < 20; i++)
+	for (int i = 0; i < PAGES; i++)
 		put_page(f.quire, pages[i]);
 	assert_int_equal(size(&f, LRU_ANON, LRU_INACTIVE), 0);
 	assert_int_equal(size(&f, LRU_FILE, LRU_INACTIVE), 0);
