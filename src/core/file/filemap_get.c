@@ -15,15 +15,11 @@ int filemap_create_page(struct address_space *mapping, pgoff_t index, struct mem
 			uint32_t gfp, struct page **result)
 {
 	struct quire *quire = mapping->host->quire;
-	struct page *page = alloc_page(quire, gfp);
-	bool locked;
+	struct page *page = alloc_locked_page(quire, gfp);
 	int error;
 
 	if (!page)
 		return -ENOMEM;
-	locked = trylock_page(page);
-	QUIRE_ASSERT(1, locked);
-	(void)locked;
 	error = filemap_add_page_gfp(page, mapping, index, memcg, gfp);
 	if (error) {
 		unlock_page(page);

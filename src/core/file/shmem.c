@@ -64,19 +64,15 @@ static int shmem_alloc_page(struct address_space *mapping, pgoff_t index,
 {
 	struct inode *inode = mapping->host;
 	struct page *page;
-	bool locked;
 	int error = commit_block(inode);
 
 	if (error)
 		return error;
-	page = alloc_page(inode->quire, GFP_RECLAIM | GFP_ZERO);
+	page = alloc_locked_page(inode->quire, GFP_RECLAIM | GFP_ZERO);
 	if (!page) {
 		shmem_account_freed(inode, 1);
 		return -ENOMEM;
 	}
-	locked = trylock_page(page);
-	QUIRE_ASSERT(1, locked);
-	(void)locked;
 	page_set(page, PG_swapbacked);
 	page_set(page, PG_uptodate);
 	page_set(page, PG_dirty);

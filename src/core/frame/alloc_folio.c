@@ -61,3 +61,17 @@ struct page *alloc_folio(struct quire *quire, uint32_t order, uint32_t gfp)
 		quire->params.events.pressure(quire->params.events.context);
 	return page;
 }
+
+struct page *alloc_locked_page(struct quire *quire, uint32_t gfp)
+{
+	struct page *page = alloc_page(quire, gfp);
+
+	if (page) {
+		/* Nobody else knows it, so this never waits. */
+		const bool locked = trylock_page(page);
+
+		QUIRE_ASSERT(1, locked);
+		(void)locked;
+	}
+	return page;
+}

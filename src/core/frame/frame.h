@@ -112,6 +112,8 @@ static inline struct page *alloc_page(struct quire *quire, uint32_t gfp)
 {
 	return alloc_folio(quire, 0, gfp);
 }
+/* The same, locked by the caller: for pages that enter a cache before their contents are there. */
+struct page *alloc_locked_page(struct quire *quire, uint32_t gfp);
 
 static inline uint32_t folio_order(const struct page *folio)
 {

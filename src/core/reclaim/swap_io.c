@@ -200,16 +200,12 @@ static void swap_read_done(struct quire_request *request, int64_t result)
 static int swap_new_page(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg,
 			 uint32_t gfp, struct page **result)
 {
-	struct page *page = alloc_page(quire, gfp);
+	struct page *page = alloc_locked_page(quire, gfp);
 	void *shadow = NULL;
-	bool locked;
 	int error;
 
 	if (!page)
 		return -ENOMEM;
-	locked = trylock_page(page);
-	QUIRE_ASSERT(1, locked);
-	(void)locked;
 	page_set(page, PG_swapbacked);
 	error = memcg_charge(quire, memcg, page, gfp);
 	if (!error)
