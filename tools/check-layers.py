@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Compares every #include with the layer table and checks what each source file must look like.
 
-Dependencies point down: tools, then machine and store (beside each other), then core, then base. base, core and the
+Dependencies point down: tools, then run, then machine and store (beside each other), then core, then base. base, core and the
 public headers make no system call, so they include nothing of an operating system, only the C headers listed below.
 Unit tests (*_test.c and *_test.h) and what they share (test_*, *_test_support) may include anything. Each violation is printed as FILE:LINE: RULE.
 """
@@ -19,7 +19,8 @@ LAYERS = {
     "core": {"core", "base"},
     "machine": {"machine", "core", "base"},
     "store": {"store", "core", "base"},
-    "tools": {"tools", "machine", "store", "core", "base"},
+    "run": {"run", "machine", "store", "core", "base"},
+    "tools": {"tools", "run", "machine", "store", "core", "base"},
 }
 # The rooms of the core may include each other's headers; there are no others.
 ROOMS = {"frame", "pgtable", "vma", "file", "rmap", "reclaim", "fault", "call", "instance"}

@@ -21,6 +21,26 @@ extern "C" {
 
 struct quire_machine;
 
+/* Frames are numbered from the start of the arena: frame n is the 4096 bytes at base + n * 4096. */
+struct quire_frame_range {
+	uint64_t first;
+	uint64_t count;
+};
+
+/*
+ * Entries that became absent or less permissive: they lie in [start, end) bytes of the mm's
+ * addresses, and `frames` has every frame that one of them mapped, also uncounted ones (the zero
+ * page). The ranges are not empty; they are in no order, and a frame may stand in several. A frame
+ * may still be mapped elsewhere, in this mm or another. No frames at all: only tables went.
+ */
+struct quire_revoke {
+	uint64_t start;
+	uint64_t end;
+	const struct quire_frame_range *frames;
+	uint32_t nr_frames; /* ranges */
+	bool all_frames;    /* too many to name: any frame of the arena (`frames` is empty) */
+};
+
 struct quire_machine_ops {
 	const char *name;
 
@@ -47,11 +67,13 @@ struct quire_machine_ops {
 	void (*publish)(struct quire_machine *machine, void *context, uint64_t start, uint64_t end);
 
 	/*
-	 * Entries in [start, end) bytes became absent or less permissive. When it returns, no CPU
-	 * uses an older translation of the range, and every accessed or dirty bit that a CPU set
-	 * through one stands in memory. Cannot fail.
+	 * Entries became absent or less permissive. When it returns, no CPU uses an older
+	 * translation of them, and every accessed or dirty bit that a CPU set through one stands in
+	 * memory. A machine may go by the addresses in this mm, or by the frames wherever they are
+	 * mapped; either is enough. Cannot fail.
 	 */
-	void (*revoke)(struct quire_machine *machine, void *context, uint64_t start, uint64_t end);
+	void (*revoke)(struct quire_machine *machine, void *context,
+		       const struct quire_revoke *revoke);
 
 	/* Monotonic nanoseconds. The deterministic machine returns a count of its own. */
 	uint64_t (*now)(struct quire_machine *machine);

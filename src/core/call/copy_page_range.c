@@ -28,7 +28,7 @@ struct page_copy {
 	struct page *spare; /* charged to the child, for a page that is pinned and so copied now */
 	int64_t rss[MM_RSS_ITEMS];
 	enum mm_rss file_item;
-	bool write_protected;
+	struct frame_ranges *write_protected; /* the parent's */
 };
 
 bool vma_needs_copy(const struct vm_area_struct *vma)
@@ -102,7 +102,8 @@ static inline bool copy_present_pte(struct page_copy *copy, pte_t *dst, pte_t *s
 		pte &= ~PTE_DIRTY;
 	} else if (pte & PTE_WRITE) {
 		pte = atomic_fetch_and_explicit(src, ~PTE_WRITE, memory_order_acq_rel) & ~PTE_WRITE;
-		copy->write_protected = true;
+		if (unlikely(!frame_ranges_add(copy->write_protected, pte_pfn(pte))))
+			copy->write_protected->all = true;
 	}
 	set_pte(dst, pte & ~PTE_ACCESSED);
 	return true;
@@ -179,7 +180,8 @@ static int copy_tables(struct page_copy *copy)
 	return 0;
 }
 
-int copy_page_range(struct vm_area_struct *dst, struct vm_area_struct *src, bool *write_protected)
+int copy_page_range(struct vm_area_struct *dst, struct vm_area_struct *src,
+		    struct frame_ranges *write_protected)
 {
 	struct quire *quire = src->vm_mm->quire;
 	struct page_copy copy = {
@@ -190,13 +192,12 @@ int copy_page_range(struct vm_area_struct *dst, struct vm_area_struct *src, bool
 		.file_item = src->vm_file && src->vm_file->f_inode->kind == INODE_SHMEM
 				     ? MM_SHMEMPAGES
 				     : MM_FILEPAGES,
+		.write_protected = write_protected,
 	};
 	int error = copy_tables(&copy);
 
 	if (copy.spare)
 		put_page(quire, copy.spare);
-	if (copy.write_protected)
-		*write_protected = true;
 	publish_range(dst->vm_mm, dst->vm_start, dst->vm_end);
 	return error;
 }

@@ -117,7 +117,7 @@ static struct vm_area_struct *dup_vma(struct mm_struct *child, struct vm_area_st
 /* `committed` pages are charged for the child; what no VMA of it took over at an error is given
  * back. */
 static int dup_vmas(struct mm_struct *child, struct mm_struct *parent, uint64_t committed,
-		    bool *write_protected)
+		    struct frame_ranges *write_protected)
 {
 	struct vm_area_struct *src;
 	int error = 0;
@@ -147,16 +147,16 @@ static int dup_vmas(struct mm_struct *child, struct mm_struct *parent, uint64_t 
 static int dup_mmap(struct mm_struct *child, struct mm_struct *parent)
 {
 	const uint64_t committed = pages_to_commit(parent);
-	bool write_protected = false;
+	struct frame_ranges write_protected;
 	int error = security_vm_enough_memory(parent, committed);
 
 	if (error)
 		return error;
 	copy_mm_fields(child, parent);
+	frame_ranges_init(&write_protected);
 	error = dup_vmas(child, parent, committed, &write_protected);
 	/* No store of the parent may reach a page that the child shares. */
-	if (write_protected)
-		flush_tlb_range(parent, 0, parent->task_size);
+	flush_tlb_mm(parent, &write_protected);
 	return error;
 }
 

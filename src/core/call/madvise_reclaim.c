@@ -67,7 +67,7 @@ static void free_present_pte(struct mmu_gather *tlb, struct vm_area_struct *vma,
 		return;
 	if (value & (PTE_ACCESSED | PTE_DIRTY)) {
 		pte_modify_bits(pte, PTE_ACCESSED | PTE_DIRTY, 0);
-		tlb_note(tlb, address);
+		tlb_note(tlb, address, pte_pfn(value));
 	}
 	mark_page_lazyfree(quire, page);
 }
@@ -132,7 +132,7 @@ static void cold_pte(struct cold_walk *walk, struct quire *quire, pte_t *pte, ui
 		return;
 	if (value & PTE_ACCESSED) {
 		pte_modify_bits(pte, PTE_ACCESSED, 0);
-		tlb_note(&walk->tlb, address);
+		tlb_note(&walk->tlb, address, pte_pfn(value));
 	}
 	page_clear(page, PG_referenced);
 	if (!walk->pageout)

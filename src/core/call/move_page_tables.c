@@ -69,8 +69,10 @@ static void move_ptes(struct mm_struct *mm, pte_t *from_pte, uint64_t from, uint
 	pte_t *to_pte = pte_find(mm, to);
 	struct spinlock *from_lock = pte_lockptr(mm, from_pte);
 	struct spinlock *to_lock = pte_lockptr(mm, to_pte);
+	struct mmu_gather tlb;
 	bool present = false;
 
+	tlb_gather_mmu(&tlb, mm);
 	lock_two_tables(from_lock, to_lock);
 	for (uint64_t i = 0; i < bytes >> PAGE_SHIFT; i++) {
 		pteval_t value = pte_load(&from_pte[i]);
@@ -80,10 +82,12 @@ static void move_ptes(struct mm_struct *mm, pte_t *from_pte, uint64_t from, uint
 		value = pte_exchange(&from_pte[i], 0);
 		QUIRE_ASSERT(1, pte_none(pte_load(&to_pte[i])));
 		set_pte(&to_pte[i], value);
-		present |= pte_present(value);
+		if (pte_present(value)) {
+			tlb_note(&tlb, from + (i << PAGE_SHIFT), pte_pfn(value));
+			present = true;
+		}
 	}
-	if (present)
-		flush_tlb_range(mm, from, from + bytes);
+	tlb_revoke(&tlb);
 	unlock_two_tables(from_lock, to_lock);
 	if (present)
 		publish_range(mm, to, to + bytes);

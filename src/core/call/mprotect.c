@@ -53,7 +53,7 @@ static void change_pte(struct protection_change *change, pte_t *entry, uint64_t 
 	pte_modify_bits(entry, old & ~new, new & ~old);
 	/* NX forbids, the other two allow. */
 	if ((old ^ PTE_NX) & ~(new ^ PTE_NX))
-		tlb_note(change->tlb, address);
+		tlb_note(change->tlb, address, pte_pfn(pte));
 	if ((new ^ PTE_NX) & ~(old ^ PTE_NX)) {
 		change->publish_start = min_u64(change->publish_start, address);
 		change->publish_end = address + PAGE_SIZE;

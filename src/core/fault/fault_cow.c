@@ -84,7 +84,7 @@ static void replace_with_copy(struct vm_fault *vmf, struct page *old)
 	 * empty until every translation of the old one is gone.
 	 */
 	pte_exchange(vmf->pte, 0);
-	flush_tlb_page(mm, vmf->address);
+	flush_tlb_page(mm, vmf->address, pte_pfn(vmf->orig_pte));
 	fault_map_new_anon(vmf);
 	if (!old) {
 		add_mm_rss(mm, MM_ANONPAGES, 1);

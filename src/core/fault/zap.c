@@ -38,7 +38,7 @@ static void settle_dirty_pages(struct zap_state *zap)
 {
 	if (!zap->nr_dirty)
 		return;
-	flush_tlb_range(zap->vma->vm_mm, zap->tlb->start, zap->tlb->end);
+	tlb_revoke(zap->tlb);
 	for (uint32_t i = 0; i < zap->nr_dirty; i++) {
 		set_page_dirty(zap->dirty[i]);
 		page_remove_rmap(zap->dirty[i]);
@@ -70,7 +70,7 @@ static void zap_present_pte(struct zap_state *zap, pte_t *entry, uint64_t addres
 			return;
 	}
 	pte = pte_exchange(entry, 0);
-	tlb_note(zap->tlb, address);
+	tlb_note(zap->tlb, address, pte_pfn(pte));
 	if (!page)
 		return;
 	if (page_anon(page)) {

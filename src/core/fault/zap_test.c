@@ -129,7 +129,8 @@ static struct {
 	struct quire *quire;
 	uint8_t *byte;
 	uint32_t stores;
-	void (*revoke)(struct quire_machine *machine, void *context, uint64_t start, uint64_t end);
+	void (*revoke)(struct quire_machine *machine, void *context,
+		       const struct quire_revoke *what);
 } late;
 
 static void *write_back(void *unused)
@@ -139,11 +140,12 @@ static void *write_back(void *unused)
 	return NULL;
 }
 
-static void late_revoke(struct quire_machine *machine, void *context, uint64_t start, uint64_t end)
+static void late_revoke(struct quire_machine *machine, void *context,
+			const struct quire_revoke *what)
 {
 	pthread_t thread;
 
-	late.revoke(machine, context, start, end);
+	late.revoke(machine, context, what);
 	if (!late.byte)
 		return;
 	assert_int_equal(pthread_create(&thread, NULL, write_back, NULL), 0);

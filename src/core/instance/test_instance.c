@@ -56,10 +56,10 @@ static void mm_context_destroy(struct quire_machine *machine, void *context)
 	atomic_fetch_sub(&to_test_machine(machine)->contexts, 1);
 }
 
-static void revoke(struct quire_machine *machine, void *context, uint64_t start, uint64_t end)
+static void revoke(struct quire_machine *machine, void *context, const struct quire_revoke *what)
 {
 	(void)context;
-	assert_true(start < end);
+	assert_true(what->start < what->end);
 	atomic_fetch_add(&to_test_machine(machine)->revokes, 1);
 }
 

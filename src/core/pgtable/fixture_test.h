@@ -8,10 +8,12 @@
 
 #include "base/alloc.h"
 #include "core/instance/instance.h"
+#include "core/pgtable/mmu_gather.h"
 #include "core/vma/mm.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -21,20 +23,23 @@ struct fixture {
 	struct mm_struct *mm;
 	void *memory;
 	uint64_t revokes;
-	uint64_t start, end;                  /* of the last one */
-	void (*on_revoke)(struct fixture *f); /* may be NULL */
-	void *context;                        /* the test's */
+	struct quire_revoke last;
+	struct quire_frame_range frames[MMU_GATHER_BATCH]; /* of the last one */
+	void (*on_revoke)(struct fixture *f);              /* may be NULL */
+	void *context;                                     /* the test's */
 };
 
-static void fixture_revoke(struct quire_machine *machine, void *context, uint64_t start,
-			   uint64_t end)
+static void fixture_revoke(struct quire_machine *machine, void *context,
+			   const struct quire_revoke *what)
 {
 	struct fixture *f = context;
 
 	assert_ptr_equal(machine, &f->machine);
 	f->revokes++;
-	f->start = start;
-	f->end = end;
+	assert_true(what->nr_frames <= MMU_GATHER_BATCH);
+	memcpy(f->frames, what->frames, what->nr_frames * sizeof(f->frames[0]));
+	f->last = *what;
+	f->last.frames = f->frames;
 	if (f->on_revoke)
 		f->on_revoke(f);
 }

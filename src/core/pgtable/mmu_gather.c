@@ -1,24 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Batched revocation (mmu_gather.h): first every CPU forgets the range, then the frames are put.
+ * Batched revocation (mmu_gather.h): first every CPU forgets the entries, then the frames are put.
  */
 #include "core/pgtable/mmu_gather.h"
 
 #include "core/instance/instance.h"
 #include "core/vma/mm.h"
 
-static void tlb_reset_range(struct mmu_gather *tlb)
+static void revoke(struct mm_struct *mm, const struct quire_revoke *what)
+{
+	struct quire_machine *machine = mm->quire->machine;
+
+	machine->ops->revoke(machine, mm->machine_context, what);
+	count_event(mm->quire, EVENT_REVOKE, 1);
+}
+
+static void tlb_reset(struct mmu_gather *tlb)
 {
 	tlb->start = UINT64_MAX;
 	tlb->end = 0;
+	frame_ranges_init(&tlb->frames);
 }
 
 void tlb_gather_mmu(struct mmu_gather *tlb, struct mm_struct *mm)
 {
-	/* Field by field: the pages need no clearing. */
+	/* Field by field: the arrays need no clearing. */
 	tlb->mm = mm;
 	tlb->count = 0;
-	tlb_reset_range(tlb);
+	tlb_reset(tlb);
 }
 
 bool tlb_remove_page(struct mmu_gather *tlb, struct page *page)
@@ -28,12 +37,24 @@ bool tlb_remove_page(struct mmu_gather *tlb, struct page *page)
 	return tlb->count == MMU_GATHER_BATCH;
 }
 
+void tlb_revoke(struct mmu_gather *tlb)
+{
+	const struct quire_revoke what = {
+		.start = tlb->start,
+		.end = tlb->end,
+		.frames = tlb->frames.ranges,
+		.nr_frames = tlb->frames.count,
+	};
+
+	if (tlb->start >= tlb->end)
+		return;
+	revoke(tlb->mm, &what);
+	tlb_reset(tlb);
+}
+
 void tlb_flush_mmu(struct mmu_gather *tlb)
 {
-	if (tlb->start < tlb->end) {
-		flush_tlb_range(tlb->mm, tlb->start, tlb->end);
-		tlb_reset_range(tlb);
-	}
+	tlb_revoke(tlb);
 	for (uint32_t i = 0; i < tlb->count; i++)
 		put_page(tlb->mm->quire, tlb->pages[i]);
 	tlb->count = 0;
@@ -44,10 +65,28 @@ void tlb_finish_mmu(struct mmu_gather *tlb)
 	tlb_flush_mmu(tlb);
 }
 
-void flush_tlb_range(struct mm_struct *mm, uint64_t start, uint64_t end)
+void flush_tlb_page(struct mm_struct *mm, uint64_t address, pfn_t pfn)
 {
-	struct quire_machine *machine = mm->quire->machine;
+	const struct quire_frame_range frame = {.first = pfn, .count = 1};
+	const struct quire_revoke what = {
+		.start = address,
+		.end = address + PAGE_SIZE,
+		.frames = &frame,
+		.nr_frames = 1,
+	};
 
-	machine->ops->revoke(machine, mm->machine_context, start, end);
-	count_event(mm->quire, EVENT_REVOKE, 1);
+	revoke(mm, &what);
+}
+
+void flush_tlb_mm(struct mm_struct *mm, const struct frame_ranges *frames)
+{
+	const struct quire_revoke what = {
+		.end = mm->task_size,
+		.frames = frames->ranges,
+		.nr_frames = frames->all ? 0 : frames->count,
+		.all_frames = frames->all,
+	};
+
+	if (frames->count)
+		revoke(mm, &what);
 }

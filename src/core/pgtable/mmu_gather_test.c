@@ -46,21 +46,22 @@ static void range_covers_all_notes(void **state)
 	(void)state;
 	fixture_create(&f, 64);
 	tlb_gather_mmu(&tlb, f.mm);
-	tlb_note(&tlb, 7 * PAGE_SIZE);
-	tlb_note(&tlb, 3 * PAGE_SIZE);
-	tlb_note(&tlb, 5 * PAGE_SIZE);
+	tlb_note(&tlb, 7 * PAGE_SIZE, 40);
+	tlb_note(&tlb, 3 * PAGE_SIZE, 40);
+	tlb_note(&tlb, 5 * PAGE_SIZE, 40);
 	tlb_flush_mmu(&tlb);
-	assert_int_equal(f.start, 3 * PAGE_SIZE);
-	assert_int_equal(f.end, 8 * PAGE_SIZE);
+	assert_int_equal(f.last.start, 3 * PAGE_SIZE);
+	assert_int_equal(f.last.end, 8 * PAGE_SIZE);
 
 	/* The next range begins anew. */
-	tlb_note(&tlb, 20 * PAGE_SIZE);
+	tlb_note(&tlb, 20 * PAGE_SIZE, 40);
 	tlb_finish_mmu(&tlb);
-	assert_int_equal(f.start, 20 * PAGE_SIZE);
-	assert_int_equal(f.end, 21 * PAGE_SIZE);
-	flush_tlb_page(f.mm, PAGE_SIZE);
-	assert_int_equal(f.start, PAGE_SIZE);
-	assert_int_equal(f.end, 2 * PAGE_SIZE);
+	assert_int_equal(f.last.start, 20 * PAGE_SIZE);
+	assert_int_equal(f.last.end, 21 * PAGE_SIZE);
+	flush_tlb_page(f.mm, PAGE_SIZE, 33);
+	assert_int_equal(f.last.start, PAGE_SIZE);
+	assert_int_equal(f.last.end, 2 * PAGE_SIZE);
+	assert_int_equal(f.frames[0].first, 33);
 	assert_int_equal(f.revokes, 3);
 	assert_int_equal(stat_read(&f.quire->events, EVENT_REVOKE), 3);
 	fixture_destroy(&f);
@@ -81,12 +82,12 @@ static void pages_outlive_the_revocation(void **state)
 		struct page *page = zone_alloc(&f.quire->zone, 0, GFP_NOWAIT);
 
 		gathered.pages[gathered.count++] = page;
-		tlb_note(&tlb, i * PAGE_SIZE);
+		tlb_note(&tlb, i * PAGE_SIZE, page_to_pfn(&f.quire->zone, page));
 		if (tlb_remove_page(&tlb, page)) {
 			assert_int_equal(gathered.count, MMU_GATHER_BATCH);
 			tlb_flush_mmu(&tlb);
 			assert_int_equal(gathered.alive, MMU_GATHER_BATCH);
-			assert_int_equal(f.end, MMU_GATHER_BATCH * PAGE_SIZE);
+			assert_int_equal(f.last.end, MMU_GATHER_BATCH * PAGE_SIZE);
 			gathered.count = 0;
 		}
 	}
@@ -110,11 +111,89 @@ static void other_references_keep_a_page(void **state)
 	page = zone_alloc(&f.quire->zone, 0, GFP_NOWAIT);
 	get_page(page);
 	tlb_gather_mmu(&tlb, f.mm);
-	tlb_note(&tlb, PAGE_SIZE);
+	tlb_note(&tlb, PAGE_SIZE, page_to_pfn(&f.quire->zone, page));
 	assert_false(tlb_remove_page(&tlb, page));
 	tlb_finish_mmu(&tlb);
 	assert_int_equal(page_count(page), 1);
 	put_page(f.quire, page);
+	fixture_destroy(&f);
+}
+
+static void assert_frames(const struct fixture *f, uint32_t i, uint64_t first, uint64_t count)
+{
+	assert_true(i < f->last.nr_frames);
+	assert_int_equal(f->last.frames[i].first, first);
+	assert_int_equal(f->last.frames[i].count, count);
+}
+
+static void neighbouring_frames_are_one_range(void **state)
+{
+	static const pfn_t frames[] = {10, 11, 12, 12, 11, 9, 8, 13, 20, 22, 21};
+	struct mmu_gather tlb;
+	struct fixture f;
+
+	(void)state;
+	fixture_create(&f, 64);
+	tlb_gather_mmu(&tlb, f.mm);
+	for (uint32_t i = 0; i < ARRAY_SIZE(frames); i++)
+		tlb_note(&tlb, i * PAGE_SIZE, frames[i]);
+	tlb_note_table(&tlb, PMD_SIZE);
+	tlb_revoke(&tlb);
+	assert_int_equal(f.last.nr_frames, 3);
+	assert_false(f.last.all_frames);
+	assert_frames(&f, 0, 8, 6);
+	assert_frames(&f, 1, 20, 1);
+	assert_frames(&f, 2, 21, 2);
+	assert_int_equal(f.last.end, PMD_SIZE + PAGE_SIZE);
+	fixture_destroy(&f);
+}
+
+/* More ranges than there is room for: those that are there are revoked, none is lost. */
+static void frames_that_overflow_are_revoked_early(void **state)
+{
+	struct mmu_gather tlb;
+	struct fixture f;
+
+	(void)state;
+	fixture_create(&f, 64);
+	tlb_gather_mmu(&tlb, f.mm);
+	for (uint64_t i = 0; i < MMU_GATHER_BATCH + 2; i++)
+		tlb_note(&tlb, i * PAGE_SIZE, 2 * i);
+	assert_int_equal(f.revokes, 1);
+	assert_int_equal(f.last.nr_frames, MMU_GATHER_BATCH);
+	assert_int_equal(f.last.end, MMU_GATHER_BATCH * PAGE_SIZE);
+	for (uint32_t i = 0; i < MMU_GATHER_BATCH; i++)
+		assert_frames(&f, i, 2 * i, 1);
+	tlb_finish_mmu(&tlb);
+	assert_int_equal(f.revokes, 2);
+	assert_int_equal(f.last.nr_frames, 2);
+	assert_int_equal(f.last.start, MMU_GATHER_BATCH * PAGE_SIZE);
+	assert_frames(&f, 0, 2 * MMU_GATHER_BATCH, 1);
+	assert_frames(&f, 1, 2 * MMU_GATHER_BATCH + 2, 1);
+	fixture_destroy(&f);
+}
+
+static void whole_mm_names_its_frames_or_all(void **state)
+{
+	struct frame_ranges frames;
+	struct fixture f;
+
+	(void)state;
+	fixture_create(&f, 64);
+	f.mm->task_size = TASK_SIZE_MAX;
+	frame_ranges_init(&frames);
+	flush_tlb_mm(f.mm, &frames);
+	assert_int_equal(f.revokes, 0);
+	assert_true(frame_ranges_add(&frames, 7));
+	flush_tlb_mm(f.mm, &frames);
+	assert_int_equal(f.revokes, 1);
+	assert_int_equal(f.last.nr_frames, 1);
+	assert_false(f.last.all_frames);
+	assert_frames(&f, 0, 7, 1);
+	frames.all = true;
+	flush_tlb_mm(f.mm, &frames);
+	assert_true(f.last.all_frames);
+	assert_int_equal(f.last.nr_frames, 0);
 	fixture_destroy(&f);
 }
 
@@ -125,6 +204,9 @@ int main(void)
 		cmocka_unit_test(range_covers_all_notes),
 		cmocka_unit_test(pages_outlive_the_revocation),
 		cmocka_unit_test(other_references_keep_a_page),
+		cmocka_unit_test(neighbouring_frames_are_one_range),
+		cmocka_unit_test(frames_that_overflow_are_revoked_early),
+		cmocka_unit_test(whole_mm_names_its_frames_or_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

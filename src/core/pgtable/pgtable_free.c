@@ -38,7 +38,7 @@ static void table_remove(struct mmu_gather *tlb, pte_t *entry, uint64_t address)
 	set_pte(entry, 0);
 	spin_unlock(&mm->page_table_lock);
 	atomic_fetch_sub_explicit(&mm->pgtables, 1, memory_order_relaxed);
-	tlb_note(tlb, address);
+	tlb_note_table(tlb, address);
 	if (tlb_remove_page(tlb, pfn_to_page(&mm->quire->zone, table)))
 		tlb_flush_mmu(tlb);
 }

@@ -308,7 +308,7 @@ static void revokes_before_a_table_is_free(void **state)
 	assert_int_equal(zone_nr_free(&f.quire->zone), 64 - 4);
 	tlb_finish_mmu(&tlb);
 	assert_int_equal(f.revokes, 1);
-	assert_true(f.start <= PMD_SIZE && f.end > PMD_SIZE);
+	assert_true(f.last.start <= PMD_SIZE && f.last.end > PMD_SIZE);
 	assert_int_equal(zone_nr_free(&f.quire->zone), 64 - 1);
 	fixture_destroy(&f);
 }

@@ -237,7 +237,7 @@ static bool page_referenced_one(struct page *page, struct vm_area_struct *vma, u
 		pte_modify_bits(pte, PTE_ACCESSED, 0);
 	spin_unlock(ptl);
 	if (accessed)
-		flush_tlb_page(vma->vm_mm, address);
+		flush_tlb_page(vma->vm_mm, address, page_to_pfn(&vma->vm_mm->quire->zone, page));
 
 	referenced->vm_flags |= vma->vm_flags;
 	/* Who declared the order of accesses to say nothing about the next ones is taken at his
@@ -281,7 +281,7 @@ static bool page_mkclean_one(struct page *page, struct vm_area_struct *vma, uint
 		return true;
 	old = pte_modify_bits(pte, PTE_WRITE, 0);
 	if (old & PTE_WRITE)
-		flush_tlb_page(vma->vm_mm, address);
+		flush_tlb_page(vma->vm_mm, address, pte_pfn(old));
 	old |= pte_modify_bits(pte, PTE_DIRTY, 0);
 	spin_unlock(ptl);
 	if (old & (PTE_WRITE | PTE_DIRTY))

@@ -89,7 +89,7 @@ static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint
 	if (!must_keep(page, vma, *flags)) {
 		pteval_t old = pte_exchange(pte, 0);
 
-		flush_tlb_page(mm, address);
+		flush_tlb_page(mm, address, pte_pfn(old));
 		unmapped = page_anon(page) ? unmap_anon(page, vma, pte, old)
 					   : unmap_file(page, vma, old);
 	}

@@ -45,6 +45,6 @@ static inline int soft_stopped(struct soft_outcome *outcome, uint64_t done)
 	return outcome->signal == QUIRE_SIGNAL_NONE ? -ENOMEM : -EFAULT;
 }
 
-void soft_revoke(struct quire_machine *machine, void *context, uint64_t start, uint64_t end);
+void soft_revoke(struct quire_machine *machine, void *context, const struct quire_revoke *revoke);
 
 #endif

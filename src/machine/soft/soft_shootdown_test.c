@@ -112,7 +112,7 @@ static void check_unmapped(struct fixture *f, uint64_t address, pte_t *pte, uint
 {
 	pteval_t entry = pte_exchange(pte, 0);
 
-	flush_tlb_page(f->mm, address);
+	flush_tlb_page(f->mm, address, pte_pfn(entry));
 	fill_words(words, POISON);
 	for (uint32_t look = 0; look < 4; look++) {
 		for (uint32_t i = 0; i < WORDS; i++)
@@ -128,8 +128,9 @@ static void check_protected(struct fixture *f, uint64_t address, pte_t *pte, uin
 {
 	uint64_t before[WORDS];
 
-	pte_modify_bits(pte, PTE_WRITE | PTE_DIRTY, 0);
-	flush_tlb_page(f->mm, address);
+	pteval_t entry = pte_modify_bits(pte, PTE_WRITE | PTE_DIRTY, 0);
+
+	flush_tlb_page(f->mm, address, pte_pfn(entry));
 	memcpy(before, words, sizeof(before));
 	for (uint32_t look = 0; look < 4; look++) {
 		assert_memory_equal(before, words, sizeof(before));
@@ -169,7 +170,8 @@ static void frames_are_quiet_after_revocation(bool fenced, uint32_t rounds)
 	stop(&runners);
 	for (uint64_t i = 0; i < RAW_PAGES; i++) {
 		pte_exchange(pte_find(f.mm, RAW_BASE + i * PAGE_SIZE), 0);
-		flush_tlb_page(f.mm, RAW_BASE + i * PAGE_SIZE);
+		flush_tlb_page(f.mm, RAW_BASE + i * PAGE_SIZE,
+			       page_to_pfn(&f.quire->zone, pages[i]));
 		put_page(f.quire, pages[i]);
 	}
 	fixture_destroy(&f);

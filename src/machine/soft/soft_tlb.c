@@ -146,7 +146,7 @@ static void wait_until_outside(struct soft_machine *soft, struct soft_mm *contex
 	}
 }
 
-void soft_revoke(struct quire_machine *machine, void *context, uint64_t start, uint64_t end)
+void soft_revoke(struct quire_machine *machine, void *context, const struct quire_revoke *revoke)
 {
 	struct soft_mm *mm = context;
 	const void *self = soft_thread_identity();
@@ -161,7 +161,7 @@ void soft_revoke(struct quire_machine *machine, void *context, uint64_t start, u
 			others = true;
 			atomic_fetch_add_explicit(&cpu->generation, 1, memory_order_seq_cst);
 		}
-		clear_range(cpu, start, end);
+		clear_range(cpu, revoke->start, revoke->end);
 	}
 	if (others)
 		wait_until_outside(container_of(machine, struct soft_machine, machine), mm, self);

@@ -37,7 +37,7 @@ static struct page *raw_map(struct fixture *f, uint64_t address, pteval_t bits, 
 static void raw_unmap(struct fixture *f, uint64_t address, struct page *page)
 {
 	pte_exchange(raw_pte(f, address), 0);
-	flush_tlb_page(f->mm, address);
+	flush_tlb_page(f->mm, address, page_to_pfn(&f->quire->zone, page));
 	put_page(f->quire, page);
 }
 
@@ -72,7 +72,7 @@ static void walk_sets_accessed_and_dirty(void **state)
 	pte_modify_bits(raw_pte(&f, RAW_BASE), PTE_DIRTY | PTE_ACCESSED, 0);
 	assert_int_equal(soft_store_u64(f.cpu, RAW_BASE + 8, 7, &f.outcome), 0);
 	assert_int_equal(raw_bits(&f, RAW_BASE), RW);
-	flush_tlb_page(f.mm, RAW_BASE);
+	flush_tlb_page(f.mm, RAW_BASE, page_to_pfn(&f.quire->zone, page));
 	assert_int_equal(soft_store_u64(f.cpu, RAW_BASE, 8, &f.outcome), 0);
 	assert_int_equal(raw_bits(&f, RAW_BASE), RW | PTE_ACCESSED | PTE_DIRTY);
 	raw_unmap(&f, RAW_BASE, page);
@@ -118,6 +118,7 @@ static void revocation_hits_its_range_only(void **state)
 {
 	struct fixture f;
 	struct page *pages[4];
+	struct mmu_gather tlb;
 	uint64_t value;
 
 	(void)state;
@@ -127,14 +128,16 @@ static void revocation_hits_its_range_only(void **state)
 		assert_int_equal(soft_load_u64(f.cpu, RAW_BASE + i * PAGE_SIZE, &value, &f.outcome),
 				 0);
 	}
-	flush_tlb_range(f.mm, RAW_BASE + PAGE_SIZE, RAW_BASE + 2 * PAGE_SIZE);
+	flush_tlb_page(f.mm, RAW_BASE + PAGE_SIZE, page_to_pfn(&f.quire->zone, pages[1]));
 	for (uint64_t i = 0; i < ARRAY_SIZE(pages); i++)
 		assert_int_equal(
 			soft_tlb_cached(f.cpu, RAW_BASE + i * PAGE_SIZE, QUIRE_ACCESS_READ),
 			i != 1);
 	/* Larger than the TLB, and ending within it. */
-	flush_tlb_range(f.mm, RAW_BASE - 2 * SOFT_TLB_ENTRIES * PAGE_SIZE,
-			RAW_BASE + 3 * PAGE_SIZE);
+	tlb_gather_mmu(&tlb, f.mm);
+	tlb_note(&tlb, RAW_BASE - 2 * SOFT_TLB_ENTRIES * PAGE_SIZE, 0);
+	tlb_note(&tlb, RAW_BASE + 2 * PAGE_SIZE, page_to_pfn(&f.quire->zone, pages[2]));
+	tlb_finish_mmu(&tlb);
 	for (uint64_t i = 0; i < ARRAY_SIZE(pages); i++)
 		assert_int_equal(
 			soft_tlb_cached(f.cpu, RAW_BASE + i * PAGE_SIZE, QUIRE_ACCESS_READ),
@@ -237,7 +240,7 @@ static void model_change(struct fixture *f, struct model *model, struct prng *pr
 
 		/* More permissions need no revocation. */
 		if ((bit == PTE_NX) == set)
-			flush_tlb_page(f->mm, address);
+			flush_tlb_page(f->mm, address, pte_pfn(old));
 		model->bits[i] = set ? model->bits[i] | bit : model->bits[i] & ~bit;
 		assert_int_equal(old & model->seen[i], model->seen[i]);
 	}
