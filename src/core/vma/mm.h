@@ -60,13 +60,18 @@ struct vm_area_struct;
 #define VM_NORESERVE 0x00200000u
 #define VM_DEV_ZERO 0x01000000u /* private mapping of /dev/zero: anonymous, with a name */
 #define VM_WIPEONFORK 0x02000000u
+#define VM_DONTDUMP 0x04000000u
 #define VM_MIXEDMAP 0x10000000u
+#define VM_HUGEPAGE 0x20000000u
 #define VM_NOHUGEPAGE 0x40000000u
-#define VM_STACK_INCOMPLETE 0x80000000u /* exec's temporary stack: may be moved */
+#define VM_MERGEABLE 0x80000000u
 
 #define VM_MAYBE_GUARD \
 	((uint64_t)1 << 32) /* guard markers may be among the entries: fork copies \
 			     */
+#define VM_STACK_INCOMPLETE ((uint64_t)1 << 33) /* exec's temporary stack: may be moved */
+#define VM_DROPPABLE ((uint64_t)1 << 40)        /* contents may go under pressure, never to swap */
+#define VM_SEALED ((uint64_t)1 << 42)           /* mseal: neither changed nor unmapped */
 
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
