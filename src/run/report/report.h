@@ -24,13 +24,15 @@ struct report_syscall {
 
 struct report {
 	struct report_syscall syscalls[REPORT_SYSCALLS];
-	_Atomic uint64_t unknown_syscalls; /* A */
-	_Atomic uint64_t fault_ns;         /* A */
-	_Atomic uint64_t faults;           /* A: exits for a fault */
-	_Atomic uint64_t exits;            /* A: all exits of all CPUs */
-	_Atomic uint64_t signals;          /* A: delivered to handlers */
-	_Atomic uint64_t threads;          /* A: ever started */
-	uint64_t start_ns;                 /* set once */
+	_Atomic bool named[REPORT_SYSCALLS]; /* A: an unknown number that was told of */
+	_Atomic bool named_other;            /* A: the same for all beyond the table */
+	_Atomic uint64_t unknown_syscalls;   /* A */
+	_Atomic uint64_t fault_ns;           /* A */
+	_Atomic uint64_t faults;             /* A: exits for a fault */
+	_Atomic uint64_t exits;              /* A: all exits of all CPUs */
+	_Atomic uint64_t signals;            /* A: delivered to handlers */
+	_Atomic uint64_t threads;            /* A: ever started */
+	uint64_t start_ns;                   /* set once */
 };
 
 /* One system call ended. `number` may be anything. */
