@@ -6,6 +6,10 @@
  * machine holds beside it is a cache of it. The core tells a machine when an entry changed; the
  * machine sets accessed and dirty bits in entries, always with atomic operations.
  *
+ * The upper half of a top-level table (entries 256 to 511) is the machine's: the core neither looks
+ * at it nor changes it. It is zero when mm_create() gets the table, and tables that it refers to
+ * are not the core's.
+ *
  * Functions are called from any thread, also with Quire's locks held, so none of them may call back
  * into Quire.
  */
@@ -51,6 +55,14 @@ struct quire_machine_ops {
 	 */
 	int (*arena_create)(struct quire_machine *machine, uint64_t bytes, void **base);
 	void (*arena_destroy)(struct quire_machine *machine, void *base, uint64_t bytes);
+	/*
+	 * Frames from `offset` on, `bytes` bytes of them, will be used from now on. The arena comes
+	 * online section by section, in order, each when it is needed for the first time: the first
+	 * one within quire_create(), after arena_create(). Others may have locks held, so it should
+	 * not take long. 0 or -errno: the section is not used, perhaps tried again later. NULL:
+	 * there is nothing to do.
+	 */
+	int (*arena_online)(struct quire_machine *machine, uint64_t offset, uint64_t bytes);
 
 	/*
 	 * A new mm whose top-level table is the frame `root`. *context is the machine's own and
@@ -74,6 +86,17 @@ struct quire_machine_ops {
 	 */
 	void (*revoke)(struct quire_machine *machine, void *context,
 		       const struct quire_revoke *revoke);
+
+	/*
+	 * The frames of page tables that were taken out of their mm before this call are about to
+	 * be used for something else: when it returns, no CPU and nothing that the machine keeps
+	 * knows them as tables. (Their entries were empty and revoked before, but a machine may
+	 * keep the place of a table that is gone.) Called seldom, for many tables at once, perhaps
+	 * by several threads, when no spin lock is held but perhaps an mmap_lock or page locks.
+	 * NULL: revoke() and mm_destroy() forget tables as well; a table's frame is used again
+	 * after those.
+	 */
+	void (*forget_tables)(struct quire_machine *machine);
 
 	/* Monotonic nanoseconds. The deterministic machine returns a count of its own. */
 	uint64_t (*now)(struct quire_machine *machine);

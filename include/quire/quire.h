@@ -140,6 +140,8 @@ struct quire_events {
 struct quire_params {
 	size_t size;
 	uint64_t memory;                  /* bytes of frames (64 MiB) */
+	uint64_t section;                 /* bytes of them that come into use at a time: a multiple
+					     of 2 MiB (128 MiB) */
 	uint64_t seed;                    /* randomises layouts (0: none) */
 	const char *policy;               /* "two-list" (default), "sieve" */
 	enum quire_overcommit overcommit; /* (guess) */

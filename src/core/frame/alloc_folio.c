@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "core/frame/internal.h"
 #include "core/instance/instance.h"
+#include "core/pgtable/stale_tables.h"
 #include "core/reclaim/vmscan.h"
 
 /* Frames that a round of direct reclaim asks for. */
@@ -21,11 +22,8 @@
  * again. */
 static _Thread_local bool reclaiming QUIRE_FAST_TLS;
 
-static struct page *alloc_after_reclaim(struct quire *quire, uint32_t order, uint32_t gfp)
+static struct page *alloc_reclaiming(struct quire *quire, uint32_t order, uint32_t gfp)
 {
-	if (reclaiming)
-		return zone_alloc_unfailing(&quire->zone, order, gfp | GFP_RESERVE);
-
 	const uint64_t wanted = max_u64((uint64_t)1 << order, RECLAIM_BATCH);
 	uint32_t failures = 0;
 
@@ -48,6 +46,22 @@ static struct page *alloc_after_reclaim(struct quire *quire, uint32_t order, uin
 	return NULL;
 }
 
+/* Everything that was left undone as long as there were frames, the cheapest first. */
+static struct page *alloc_slow(struct quire *quire, uint32_t order, uint32_t gfp)
+{
+	struct page *page = NULL;
+
+	if (reclaiming)
+		return zone_alloc_unfailing(&quire->zone, order, gfp | GFP_RESERVE);
+	if (forget_stale_tables(quire))
+		page = zone_alloc_unfailing(&quire->zone, order, gfp);
+	if (!page)
+		page = alloc_reclaiming(quire, order, gfp);
+	if (!page && zone_retry_online(&quire->zone))
+		page = zone_alloc_unfailing(&quire->zone, order, gfp);
+	return page;
+}
+
 struct page *alloc_folio(struct quire *quire, uint32_t order, uint32_t gfp)
 {
 	if (quire_should_fail(FAIL_FRAME))
@@ -56,7 +70,7 @@ struct page *alloc_folio(struct quire *quire, uint32_t order, uint32_t gfp)
 	struct page *page = zone_alloc_unfailing(&quire->zone, order, gfp);
 
 	if (unlikely(!page) && (gfp & GFP_RECLAIM))
-		page = alloc_after_reclaim(quire, order, gfp);
+		page = alloc_slow(quire, order, gfp);
 	if (unlikely(zone_below(&quire->zone, WMARK_LOW)) && quire->params.events.pressure)
 		quire->params.events.pressure(quire->params.events.context);
 	return page;

@@ -90,6 +90,7 @@ uint32_t buddy_take_frames(struct zone *zone, struct page **frames, uint32_t n)
 	return count;
 }
 
+/* Sections are made of whole blocks of the largest order, so a buddy is never offline. */
 void buddy_give(struct zone *zone, struct page *page, uint32_t order)
 {
 	pfn_t pfn = page_to_pfn(zone, page);
@@ -112,17 +113,54 @@ void buddy_give(struct zone *zone, struct page *page, uint32_t order)
 	free_area_add(zone, pfn_to_page(zone, pfn), order);
 }
 
-int zone_init(struct zone *zone, void *base, uint64_t nr_frames)
+void buddy_add_range(struct zone *zone, pfn_t first, uint64_t count)
 {
-	if (nr_frames < MIN_FRAMES || nr_frames > SIZE_MAX / sizeof(struct page))
+	/* Blocks from the top down, so that the lists give low frames first. */
+	for (pfn_t end = first + count; end > first;) {
+		uint32_t order = (uint32_t)__builtin_ctzll(end);
+
+		order = order > MAX_ORDER ? MAX_ORDER : order;
+		end -= (pfn_t)1 << order;
+		frame_poison(zone, pfn_to_page(zone, end), order);
+		count_free(zone, (int64_t)1 << order);
+		free_area_add(zone, pfn_to_page(zone, end), order);
+	}
+}
+
+/*
+ * One struct page for each frame. Not by quire_zalloc_aligned(), which writes all of it: the host
+ * gives zeroed memory for a large array when it is touched.
+ */
+static struct page *alloc_mem_map(uint64_t nr_frames, void **memory)
+{
+	const uintptr_t align = 64;
+
+	*memory = quire_zalloc(nr_frames * sizeof(struct page) + align - 1);
+	return (struct page *)(((uintptr_t)*memory + align - 1) & ~(align - 1));
+}
+
+int zone_init(struct zone *zone, const struct zone_memory *memory)
+{
+	const uint64_t nr_frames = memory->nr_frames;
+	struct page *mem_map;
+	void *mem_map_memory;
+
+	if (nr_frames < MIN_FRAMES || nr_frames > SIZE_MAX / 2 / sizeof(struct page) ||
+	    !memory->section_frames || memory->section_frames % (1u << MAX_ORDER))
 		return -EINVAL;
-
-	struct page *mem_map = quire_zalloc_aligned(64, nr_frames * sizeof(struct page));
-
-	if (!mem_map)
+	mem_map = alloc_mem_map(nr_frames, &mem_map_memory);
+	if (!mem_map_memory)
 		return -ENOMEM;
 
-	*zone = (struct zone){.mem_map = mem_map, .base = base, .nr_frames = nr_frames};
+	*zone = (struct zone){
+		.mem_map = mem_map,
+		.mem_map_memory = mem_map_memory,
+		.base = memory->base,
+		.nr_frames = nr_frames,
+		.section_frames = memory->section_frames,
+		.online = memory->online,
+		.online_context = memory->online_context,
+	};
 	spin_lock_init(&zone->lock, LOCK_ZONE);
 	for (uint32_t order = 0; order <= MAX_ORDER; order++)
 		list_init(&zone->free_area[order]);
@@ -134,18 +172,7 @@ int zone_init(struct zone *zone, void *base, uint64_t nr_frames)
 	zone->cache_batch = (uint32_t)min_u64(FRAME_CACHE_BATCH, (zone->cache_high + 1) / 2);
 	zone_set_watermarks(zone);
 
-	/* Blocks from the top down, so that the lists give low frames first. */
-	spin_lock(&zone->lock);
-	for (pfn_t end = nr_frames; end;) {
-		uint32_t order = end ? (uint32_t)__builtin_ctzll(end) : 0;
-
-		order = order > MAX_ORDER ? MAX_ORDER : order;
-		end -= (pfn_t)1 << order;
-		frame_poison(zone, pfn_to_page(zone, end), order);
-		count_free(zone, (int64_t)1 << order);
-		free_area_add(zone, pfn_to_page(zone, end), order);
-	}
-	spin_unlock(&zone->lock);
+	zone_add_section(zone, min_u64(memory->section_frames, nr_frames));
 	return 0;
 }
 
@@ -155,11 +182,12 @@ void zone_destroy(struct zone *zone)
 	if (QUIRE_CHECK >= 1) {
 		uint64_t reserved = 0;
 
-		for (pfn_t pfn = 0; pfn < zone->nr_frames; pfn++)
+		zone_retry_online(zone);
+		for (pfn_t pfn = 0; pfn < zone_end_pfn(zone); pfn++)
 			reserved += page_test(pfn_to_page(zone, pfn), PG_reserved);
 		QUIRE_ASSERT(1, zone_nr_free(zone) + reserved == zone->nr_frames);
 	}
-	quire_free(zone->mem_map);
+	quire_free(zone->mem_map_memory);
 	zone->mem_map = NULL;
 }
 
@@ -187,13 +215,17 @@ static struct page *buddy_alloc(struct zone *zone, uint32_t order, uint32_t gfp)
 	return page;
 }
 
-/* The caches may hold what buddy lacks, or the neighbours that keep it from joining blocks. */
-static struct page *buddy_alloc_or_drain(struct zone *zone, uint32_t order, uint32_t gfp)
+/* What was never used costs least. Then the caches: they may hold what buddy lacks, or the
+ * neighbours that keep it from joining blocks. */
+static struct page *buddy_alloc_or_grow(struct zone *zone, uint32_t order, uint32_t gfp)
 {
-	struct page *page = buddy_alloc(zone, order, gfp);
+	struct page *page;
 
-	if (page)
-		return page;
+	do {
+		page = buddy_alloc(zone, order, gfp);
+		if (page)
+			return page;
+	} while (zone_online_section(zone));
 	zone_drain_caches(zone);
 	return buddy_alloc(zone, order, gfp);
 }
@@ -205,7 +237,7 @@ struct page *zone_alloc_unfailing(struct zone *zone, uint32_t order, uint32_t gf
 	struct page *page = order ? NULL : frame_cache_pop(zone, gfp);
 
 	if (unlikely(!page)) {
-		page = buddy_alloc_or_drain(zone, order, gfp);
+		page = buddy_alloc_or_grow(zone, order, gfp);
 		if (!page)
 			return NULL;
 	}

@@ -18,6 +18,9 @@
 
 #include <cmocka.h>
 
+/* More than any of these zones. */
+#define SECTION (1024u << MAX_ORDER)
+
 struct arena {
 	struct zone zone;
 	void *memory;
@@ -31,7 +34,10 @@ static struct arena *arena_new(uint64_t frames)
 	assert_non_null(arena);
 	arena->memory = quire_zalloc_aligned(PAGE_SIZE, frames << PAGE_SHIFT);
 	assert_non_null(arena->memory);
-	assert_int_equal(zone_init(&arena->zone, arena->memory, frames), 0);
+	assert_int_equal(zone_init(&arena->zone, &(struct zone_memory){.base = arena->memory,
+								       .nr_frames = frames,
+								       .section_frames = SECTION}),
+			 0);
 	memcpy(arena->blocks, arena->zone.nr_free_blocks, sizeof(arena->blocks));
 	return arena;
 }
@@ -68,11 +74,18 @@ static void release(struct zone *zone, struct page *folio)
 static void refuses_bad_sizes(void **state)
 {
 	struct zone *zone = quire_zalloc_aligned(64, sizeof(*zone));
+	struct zone_memory memory = {.nr_frames = 63, .section_frames = SECTION};
 
 	(void)state;
-	assert_int_equal(zone_init(zone, NULL, 63), -EINVAL);
+	assert_int_equal(zone_init(zone, &memory), -EINVAL);
+	memory.nr_frames = 64;
+	memory.section_frames = (1 << MAX_ORDER) + 1;
+	assert_int_equal(zone_init(zone, &memory), -EINVAL);
+	memory.section_frames = 0;
+	assert_int_equal(zone_init(zone, &memory), -EINVAL);
+	memory.section_frames = SECTION;
 	quire_fail_arm(FAIL_ALLOC, 1, false);
-	assert_int_equal(zone_init(zone, NULL, 64), -ENOMEM);
+	assert_int_equal(zone_init(zone, &memory), -ENOMEM);
 	assert_true(quire_fail_disarm());
 	quire_free(zone);
 }

@@ -5,6 +5,10 @@
  *
  * struct zone is the whole arena of one instance. Callers see pages; nobody outside core/frame
  * touches buddy state.
+ *
+ * The zone comes online section by section, lowest first: as long as memory is not needed, neither
+ * its frames nor their struct pages are touched, so that a large zone costs no more than it is
+ * used. Offline frames count as free wherever free frames are counted.
  */
 #ifndef QUIRE_CORE_FRAME_FRAME_H
 #define QUIRE_CORE_FRAME_FRAME_H
@@ -40,14 +44,21 @@ enum watermark {
 /* Z = zone lock, S = the slot's lock, C = constant after zone_init(). */
 struct zone {
 	/* First what everybody reads; what changes lies on cache lines of its own. */
-	struct page *mem_map;       /* C: one for each frame */
-	void *base;                 /* C: the arena */
-	uint64_t nr_frames;         /* C */
-	uint64_t watermark[WMARKS]; /* C, in frames */
-	uint32_t cache_high;        /* C: most frames a cache keeps; a small zone keeps few */
-	uint32_t cache_batch;       /* C: frames moved between a cache and buddy at a time */
+	struct page *mem_map;    /* C: one for each frame */
+	void *base;              /* C: the arena */
+	uint64_t nr_frames;      /* C */
+	uint64_t section_frames; /* C: a multiple of the largest block */
+	void *mem_map_memory;    /* C: what mem_map lies in */
+	int (*online)(void *context, pfn_t first, uint64_t count); /* C: 0 or -errno; may be NULL */
+	void *online_context;                                      /* C */
+	uint64_t watermark[WMARKS];                                /* C, in frames */
+	uint32_t cache_high;  /* C: most frames a cache keeps; a small zone keeps few */
+	uint32_t cache_batch; /* C: frames moved between a cache and buddy at a time */
 	struct spinlock lock QUIRE_CACHE_ALIGNED;
-	_Atomic int64_t nr_free;                   /* written under Z; frames in buddy */
+	_Atomic int64_t nr_free;    /* written under Z; frames in buddy */
+	_Atomic uint64_t nr_online; /* written under Z: frames below it are online */
+	_Atomic bool onlining;      /* written under Z: a thread brings a section in */
+	_Atomic bool online_failed; /* written under Z: no more sections for now */
 	struct list_head free_area[MAX_ORDER + 1]; /* Z */
 	uint64_t nr_free_blocks[MAX_ORDER + 1];    /* Z */
 	struct frame_cache {
@@ -57,9 +68,19 @@ struct zone {
 	} QUIRE_CACHE_ALIGNED cache[QUIRE_THREAD_SLOTS];
 };
 
-/* Takes over `nr_frames` frames at `base`, which stay the caller's to unmap; allocates mem_map. 0
- * or -ENOMEM, -EINVAL (fewer than 64 frames). */
-QUIRE_MUST_CHECK int zone_init(struct zone *zone, void *base, uint64_t nr_frames);
+/*
+ * Takes over `nr_frames` frames at `base`, which stay the caller's to unmap; allocates mem_map. The
+ * first section is online at once; `online`, if not NULL, is asked for each later one. 0 or
+ * -ENOMEM, -EINVAL (fewer than 64 frames, an odd size of sections).
+ */
+struct zone_memory {
+	void *base;
+	uint64_t nr_frames;
+	uint64_t section_frames;
+	int (*online)(void *context, pfn_t first, uint64_t count);
+	void *online_context;
+};
+QUIRE_MUST_CHECK int zone_init(struct zone *zone, const struct zone_memory *memory);
 /* All frames must be free, except reserved ones. */
 void zone_destroy(struct zone *zone);
 
@@ -95,7 +116,28 @@ struct page *zone_alloc(struct zone *zone, uint32_t order, uint32_t gfp);
 void zone_free(struct zone *zone, struct page *page);
 /* Returns the frames of all thread caches to buddy. */
 void zone_drain_caches(struct zone *zone);
-/* Free frames in buddy and in the thread caches. */
+/*
+ * After a failed allocation, with the zone's and the caches' locks not held: brings one more
+ * section online. False: there is none, or it failed; then no more is tried, and offline frames no
+ * longer count as free, until zone_retry_online().
+ */
+bool zone_online_section(struct zone *zone);
+/* Lets sections that could not be brought online be tried again. False: there are none. */
+bool zone_retry_online(struct zone *zone);
+/* Frames below this number are online. */
+static inline pfn_t zone_end_pfn(const struct zone *zone)
+{
+	return atomic_load_explicit(&zone->nr_online, memory_order_acquire);
+}
+/* Offline frames that can be had. */
+static inline int64_t zone_nr_offline(const struct zone *zone)
+{
+	if (atomic_load_explicit(&zone->online_failed, memory_order_relaxed))
+		return 0;
+	return (int64_t)(zone->nr_frames -
+			 atomic_load_explicit(&zone->nr_online, memory_order_relaxed));
+}
+/* Free frames in buddy and in the thread caches, and those that are not online yet. */
 uint64_t zone_nr_free(struct zone *zone);
 /* Fewer free frames than the watermark. */
 bool zone_below(struct zone *zone, enum watermark mark);

@@ -118,7 +118,8 @@ void zone_drain_caches(struct zone *zone)
 
 uint64_t zone_nr_free(struct zone *zone)
 {
-	uint64_t free = (uint64_t)atomic_load_explicit(&zone->nr_free, memory_order_relaxed);
+	uint64_t free = (uint64_t)(atomic_load_explicit(&zone->nr_free, memory_order_relaxed) +
+				   zone_nr_offline(zone));
 
 	for (uint32_t slot = 0; slot < QUIRE_THREAD_SLOTS; slot++)
 		free += cache_count(&zone->cache[slot]);

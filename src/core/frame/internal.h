@@ -21,14 +21,20 @@ void buddy_give(struct zone *zone, struct page *page, uint32_t order);
 struct page *frame_cache_pop(struct zone *zone, uint32_t gfp);
 void frame_cache_push(struct zone *zone, struct page *page);
 
-/* Frames that buddy may still give away: those above the min watermark, or all with GFP_RESERVE.
- */
+/* Frames that buddy may still give away, now or when more are online: those above the min
+ * watermark, or all with GFP_RESERVE. */
 static inline int64_t zone_available(struct zone *zone, uint32_t gfp)
 {
 	int64_t floor = (gfp & GFP_RESERVE) ? 0 : (int64_t)zone->watermark[WMARK_MIN];
 
-	return atomic_load_explicit(&zone->nr_free, memory_order_relaxed) - floor;
+	return atomic_load_explicit(&zone->nr_free, memory_order_relaxed) + zone_nr_offline(zone) -
+	       floor;
 }
+
+/* zone->lock held. Frames that were not the zone's so far become free. */
+void buddy_add_range(struct zone *zone, pfn_t first, uint64_t count);
+/* The next `count` frames are online, and free. zone->lock not held. (section.c) */
+void zone_add_section(struct zone *zone, uint64_t count);
 
 /* Sets the watermarks of a zone of nr_frames frames. (watermark.c) */
 void zone_set_watermarks(struct zone *zone);

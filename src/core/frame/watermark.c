@@ -34,9 +34,8 @@ void zone_set_watermarks(struct zone *zone)
 
 bool zone_below(struct zone *zone, enum watermark mark)
 {
-	/* The frames in buddy alone mostly answer it. */
-	if (atomic_load_explicit(&zone->nr_free, memory_order_relaxed) >=
-	    (int64_t)zone->watermark[mark])
+	/* The frames in buddy and offline mostly answer it. */
+	if (zone_available(zone, GFP_RESERVE) >= (int64_t)zone->watermark[mark])
 		return false;
 	return zone_nr_free(zone) < zone->watermark[mark];
 }

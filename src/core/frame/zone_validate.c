@@ -90,12 +90,13 @@ static uint64_t check_caches(struct zone *zone, struct check_report *report)
 	return cached;
 }
 
-/* Free frames as mem_map shows them: blocks of buddy, and lone frames without a reference. */
+/* Free frames as mem_map shows them: blocks of buddy, and lone frames without a reference. Those
+ * that are not online are not looked at. */
 static uint64_t count_unused(struct zone *zone, struct check_report *report)
 {
-	uint64_t unused = 0;
+	uint64_t unused = (uint64_t)zone_nr_offline(zone);
 
-	for (pfn_t pfn = 0; pfn < zone->nr_frames;) {
+	for (pfn_t pfn = 0; pfn < zone_end_pfn(zone);) {
 		struct page *page = pfn_to_page(zone, pfn);
 		uint64_t frames = (uint64_t)1 << page->order;
 
@@ -113,6 +114,11 @@ static uint64_t count_unused(struct zone *zone, struct check_report *report)
 void zone_validate(struct zone *zone, struct check_report *report)
 {
 	check_free_area(zone, report);
+	CHECK_THAT(report,
+		   zone_end_pfn(zone) == zone->nr_frames ||
+			   zone_end_pfn(zone) % zone->section_frames == 0,
+		   "%llu frames are online, which are no whole sections",
+		   (unsigned long long)zone_end_pfn(zone));
 
 	uint64_t cached = check_caches(zone, report);
 	uint64_t unused = count_unused(zone, report);

@@ -16,6 +16,8 @@
 #define MIB ((uint64_t)1 << 20)
 #define MEMORY_MIN MIB
 #define MEMORY_DEFAULT (64 * MIB)
+#define SECTION_UNIT (2 * MIB)
+#define SECTION_DEFAULT (128 * MIB)
 #define FAULT_AROUND_DEFAULT 65536
 #define READAHEAD_DEFAULT 131072
 #define SWAPPINESS_DEFAULT 60
@@ -39,6 +41,7 @@ static int fill_params(const struct quire_params *given, struct quire_params *pa
 		return -EINVAL;
 	*params = *given;
 	params->memory = PAGE_ALIGN_DOWN(given->memory ? given->memory : MEMORY_DEFAULT);
+	params->section = given->section ? given->section : SECTION_DEFAULT;
 	params->policy = given->policy ? given->policy : policy_two_list.name;
 	params->overcommit_ratio = with_default(given->overcommit_ratio, OVERCOMMIT_RATIO_DEFAULT);
 	params->max_map_count = with_default(given->max_map_count, MAX_MAP_COUNT_DEFAULT);
@@ -46,8 +49,9 @@ static int fill_params(const struct quire_params *given, struct quire_params *pa
 	params->readahead = with_default_or_none(given->readahead, READAHEAD_DEFAULT);
 	params->swappiness = with_default_or_none(given->swappiness, SWAPPINESS_DEFAULT);
 
-	if (params->memory < MEMORY_MIN || params->overcommit > QUIRE_OVERCOMMIT_NEVER ||
-	    params->swappiness > SWAPPINESS_MAX || params->fault_around < PAGE_SIZE ||
+	if (params->memory < MEMORY_MIN || params->section % SECTION_UNIT ||
+	    params->overcommit > QUIRE_OVERCOMMIT_NEVER || params->swappiness > SWAPPINESS_MAX ||
+	    params->fault_around < PAGE_SIZE ||
 	    (params->fault_around & (params->fault_around - 1)) ||
 	    !reclaim_policy_find(params->policy))
 		return -EINVAL;
@@ -70,6 +74,29 @@ static void free_zero_page(struct quire *quire)
 	put_page(quire, quire->zero_page);
 }
 
+static int online_section(void *context, pfn_t first, uint64_t count)
+{
+	struct quire_machine *machine = ((struct quire *)context)->machine;
+
+	return machine->ops->arena_online(machine, first << PAGE_SHIFT, count << PAGE_SHIFT);
+}
+
+static int init_zone(struct quire *quire, void *base)
+{
+	const struct zone_memory memory = {
+		.base = base,
+		.nr_frames = quire->params.memory >> PAGE_SHIFT,
+		.section_frames = quire->params.section >> PAGE_SHIFT,
+		.online = quire->machine->ops->arena_online ? online_section : NULL,
+		.online_context = quire,
+	};
+	int error = 0;
+
+	if (memory.online)
+		error = memory.online(quire, 0, min_u64(memory.nr_frames, memory.section_frames));
+	return error ? error : zone_init(&quire->zone, &memory);
+}
+
 static int init_memory(struct quire *quire)
 {
 	struct quire_machine *machine = quire->machine;
@@ -79,7 +106,8 @@ static int init_memory(struct quire *quire)
 
 	if (error)
 		return error;
-	error = zone_init(&quire->zone, base, bytes >> PAGE_SHIFT);
+	stale_tables_init(quire);
+	error = init_zone(quire, base);
 	if (error)
 		goto destroy_arena;
 	error = init_zero_page(quire);
@@ -98,6 +126,7 @@ static void destroy_memory(struct quire *quire)
 {
 	void *base = quire->zone.base;
 
+	forget_stale_tables(quire);
 	free_zero_page(quire);
 	zone_destroy(&quire->zone);
 	quire->machine->ops->arena_destroy(quire->machine, base, quire->params.memory);

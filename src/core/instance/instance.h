@@ -15,6 +15,7 @@
 #include "base/rbtree.h"
 #include "base/stat.h"
 #include "core/frame/frame.h"
+#include "core/pgtable/stale_tables.h"
 #include "core/reclaim/memcg.h"
 #include "core/reclaim/swap.h"
 
@@ -53,6 +54,7 @@ struct quire {
 	const struct quire_params params; /* C: as given, defaults filled in */
 	struct quire_machine *machine;    /* C */
 	struct zone zone;
+	struct stale_tables stale_tables;
 	struct page *zero_page;        /* C: mapped wherever anonymous memory was only read */
 	struct mem_cgroup *root_memcg; /* C */
 	struct spinlock group_lock;    /* LOCK_GROUP: shape of the tree of groups */

@@ -24,6 +24,7 @@ static void stat_owners(struct quire *quire, struct quire_stat *stat)
 	struct mm_struct *mm;
 	struct inode *inode;
 
+	stat->page_tables = atomic_load_explicit(&quire->stale_tables.count, memory_order_relaxed);
 	mutex_lock(&quire->lock);
 	list_for_each_entry (mm, &quire->mms, mm_list)
 		stat->page_tables += atomic_load_explicit(&mm->pgtables, memory_order_relaxed);

@@ -41,6 +41,15 @@ static void arena_destroy(struct quire_machine *machine, void *base, uint64_t by
 	free(base);
 }
 
+/* Sections come in order, none twice. */
+static int arena_online(struct quire_machine *machine, uint64_t offset, uint64_t bytes)
+{
+	if (quire_should_fail(FAIL_MACHINE))
+		return -ENOMEM;
+	assert_int_equal(atomic_fetch_add(&to_test_machine(machine)->online, bytes), offset);
+	return 0;
+}
+
 static int mm_create(struct quire_machine *machine, uint64_t root, void **context)
 {
 	if (quire_should_fail(FAIL_MACHINE))
@@ -72,6 +81,7 @@ static const struct quire_machine_ops test_machine_ops = {
 	.name = "test",
 	.arena_create = arena_create,
 	.arena_destroy = arena_destroy,
+	.arena_online = arena_online,
 	.mm_create = mm_create,
 	.mm_destroy = mm_context_destroy,
 	.revoke = revoke,
@@ -80,7 +90,8 @@ static const struct quire_machine_ops test_machine_ops = {
 
 int test_instance_try_create(struct test_instance *test, struct quire_params params)
 {
-	*test = (struct test_instance){.machine.machine.ops = &test_machine_ops};
+	*test = (struct test_instance){.machine.ops = test_machine_ops};
+	test->machine.machine.ops = &test->machine.ops;
 	test->allocations = quire_alloc_live();
 	params.size = sizeof(params);
 	if (quire_create(&test->machine.machine, &params, &test->quire))

@@ -12,9 +12,11 @@
 
 struct test_machine {
 	struct quire_machine machine;
+	struct quire_machine_ops ops; /* the machine's: a test may change some */
 	_Atomic uint64_t clock;
 	_Atomic uint64_t revokes;
 	_Atomic uint64_t contexts; /* mms that live */
+	_Atomic uint64_t online;   /* bytes of the arena that are online */
 };
 
 struct test_instance {

@@ -51,8 +51,10 @@ static void validate_frames(struct quire *quire, struct check_report *report)
 	struct inode *inode;
 
 	zone_validate(zone, report);
-	for (pfn_t pfn = 0; pfn < zone->nr_frames; pfn++)
+	for (pfn_t pfn = 0; pfn < zone_end_pfn(zone); pfn++)
 		count_frame(&census, pfn_to_page(zone, pfn));
+	census.free += (uint64_t)zone_nr_offline(zone);
+	tables = atomic_load(&quire->stale_tables.count);
 	list_for_each_entry (mm, &quire->mms, mm_list)
 		tables += atomic_load(&mm->pgtables);
 	list_for_each_entry (inode, &quire->inodes, i_list)
@@ -62,7 +64,7 @@ static void validate_frames(struct quire *quire, struct check_report *report)
 		   "%llu frames have no reference, but the allocator has %llu",
 		   (unsigned long long)census.free, (unsigned long long)zone_nr_free(zone));
 	CHECK_THAT(report, census.tables == tables,
-		   "%llu frames are page tables, but the mms count %llu",
+		   "%llu frames are page tables, but the mms and the stale ones are %llu",
 		   (unsigned long long)census.tables, (unsigned long long)tables);
 	CHECK_THAT(report, census.cached == cached,
 		   "%llu frames belong to files, but the files count %llu",
@@ -77,7 +79,7 @@ static void wait_for_io(struct quire *quire)
 {
 	struct zone *zone = &quire->zone;
 
-	for (pfn_t pfn = 0; pfn < zone->nr_frames; pfn++) {
+	for (pfn_t pfn = 0; pfn < zone_end_pfn(zone); pfn++) {
 		struct page *page = pfn_to_page(zone, pfn);
 
 		if ((!page_locked(page) && !page_test(page, PG_writeback)) ||

@@ -55,7 +55,11 @@ static inline void fixture_create(struct fixture *f, uint64_t frames)
 	assert_true(f->quire && f->mm && f->memory);
 	f->quire->machine = &f->machine;
 	assert_int_equal(stat_init(&f->quire->events, QUIRE_EVENTS), 0);
-	assert_int_equal(zone_init(&f->quire->zone, f->memory, frames), 0);
+	assert_int_equal(
+		zone_init(&f->quire->zone, &(struct zone_memory){.base = f->memory,
+								 .nr_frames = frames,
+								 .section_frames = 1 << MAX_ORDER}),
+		0);
 	f->mm->quire = f->quire;
 	f->mm->machine_context = f;
 	spin_lock_init(&f->mm->page_table_lock, LOCK_PAGE_TABLE);

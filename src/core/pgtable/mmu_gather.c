@@ -5,6 +5,7 @@
 #include "core/pgtable/mmu_gather.h"
 
 #include "core/instance/instance.h"
+#include "core/pgtable/stale_tables.h"
 #include "core/vma/mm.h"
 
 static void revoke(struct mm_struct *mm, const struct quire_revoke *what)
@@ -54,9 +55,15 @@ void tlb_revoke(struct mmu_gather *tlb)
 
 void tlb_flush_mmu(struct mmu_gather *tlb)
 {
+	struct quire *quire = tlb->mm->quire;
+
 	tlb_revoke(tlb);
-	for (uint32_t i = 0; i < tlb->count; i++)
-		put_page(tlb->mm->quire, tlb->pages[i]);
+	for (uint32_t i = 0; i < tlb->count; i++) {
+		if (unlikely(page_test(tlb->pages[i], PG_table)))
+			table_put(quire, tlb->pages[i]);
+		else
+			put_page(quire, tlb->pages[i]);
+	}
 	tlb->count = 0;
 }
 

@@ -48,6 +48,8 @@ typedef _Atomic uint64_t pte_t;
 #define PTE_TABLE (PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED)
 
 #define PTRS_PER_TABLE 512
+/* Entries of a top-level table that are the mm's; those behind are the machine's. */
+#define PTRS_PER_PGD_USER 256
 #define PMD_SHIFT 21
 #define PUD_SHIFT 30
 #define PGD_SHIFT 39
@@ -169,6 +171,12 @@ static inline uint32_t pte_index(uint64_t address)
 	return table_index(address, PAGE_SHIFT);
 }
 
+/* How many entries of a table of this level are the mm's. */
+static inline uint32_t table_entries_of_mm(uint32_t shift)
+{
+	return shift == PGD_SHIFT ? PTRS_PER_PGD_USER : PTRS_PER_TABLE;
+}
+
 /* The entries of the table in a frame of the arena at `base`. */
 static inline pte_t *table_entries(const void *base, pfn_t table)
 {
@@ -176,7 +184,7 @@ static inline pte_t *table_entries(const void *base, pfn_t table)
 }
 
 /*
- * The walk itself, as a CPU does it: the last-level entry for an address below 2^48, or NULL when a
+ * The walk itself, as a CPU does it: the last-level entry for an address below 2^47, or NULL when a
  * table is missing. For those who keep the arena's base and the root at hand: machines.
  */
 static inline pte_t *pte_walk(const void *base, pfn_t root, uint64_t address)

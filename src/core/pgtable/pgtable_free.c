@@ -9,6 +9,7 @@
 
 #include "core/instance/instance.h"
 #include "core/pgtable/mmu_gather.h"
+#include "core/pgtable/stale_tables.h"
 #include "core/vma/mm.h"
 
 /* How far around the range nothing is mapped, in bytes; the upper end is inclusive, so that none (0
@@ -83,7 +84,7 @@ static void free_all_below(struct mm_struct *mm, pfn_t table, uint32_t shift)
 {
 	struct zone *zone = &mm->quire->zone;
 
-	for (uint32_t i = 0; shift > PAGE_SHIFT && i < PTRS_PER_TABLE; i++) {
+	for (uint32_t i = 0; shift > PAGE_SHIFT && i < table_entries_of_mm(shift); i++) {
 		pteval_t entry = pte_load(&table_entries(zone->base, table)[i]);
 
 		if (pte_present(entry))
@@ -91,7 +92,7 @@ static void free_all_below(struct mm_struct *mm, pfn_t table, uint32_t shift)
 	}
 	QUIRE_ASSERT(2, shift > PAGE_SHIFT || table_is_empty(zone->base, table));
 	atomic_fetch_sub_explicit(&mm->pgtables, 1, memory_order_relaxed);
-	put_page(mm->quire, pfn_to_page(zone, table));
+	table_put(mm->quire, pfn_to_page(zone, table));
 }
 
 void pgd_free(struct mm_struct *mm)

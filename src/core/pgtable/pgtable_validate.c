@@ -88,7 +88,7 @@ static void check_table(struct table_check *check, pfn_t table, uint32_t shift, 
 {
 	if (!check_table_frame(check, address, table))
 		return;
-	for (uint32_t i = 0; i < PTRS_PER_TABLE; i++) {
+	for (uint32_t i = 0; i < table_entries_of_mm(shift); i++) {
 		uint64_t at = address + ((uint64_t)i << shift);
 		pteval_t entry = pte_load(&table_entries(check->zone->base, table)[i]);
 

@@ -11,6 +11,7 @@
  */
 #include "core/file/writeback.h"
 #include "core/instance/instance.h"
+#include "core/pgtable/stale_tables.h"
 #include "core/reclaim/lruvec.h"
 #include "core/reclaim/scan.h"
 
@@ -313,6 +314,7 @@ static uint64_t balance_frames(struct quire *quire)
 
 	if (!zone_below(&quire->zone, WMARK_LOW))
 		return 0;
+	forget_stale_tables(quire);
 	free = zone_nr_free(&quire->zone);
 	if (free >= quire->zone.watermark[WMARK_HIGH])
 		return 0;
