@@ -1,11 +1,74 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The report's mappings.
+ * The report's mappings: those with the most resident pages first.
  */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/vma/mapping_stat.h"
 #include "run/report/tree.h"
+
+static json_t *number(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+static int append(void *context, const struct mapping_report *mapping)
+{
+	json_t *tree = json_pack(
+		"{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+		mapping->name, "size_bytes", number(mapping->mapped * PAGE_SIZE), "resident_bytes",
+		number(mapping->resident * PAGE_SIZE), "peak_resident_bytes",
+		number(mapping->peak_resident * PAGE_SIZE), "minor_faults",
+		number(mapping->minor_faults), "major_faults", number(mapping->major_faults),
+		"copies", number(mapping->copies), "swap_ins", number(mapping->swap_ins),
+		"evictions", number(mapping->evictions), "writebacks", number(mapping->writebacks),
+		"bytes_read", number(mapping->pages_read * PAGE_SIZE), "bytes_written",
+		number(mapping->writebacks * PAGE_SIZE));
+
+	return tree && json_array_append_new(context, tree) == 0 ? 0 : -ENOMEM;
+}
+
+static int64_t peak(const json_t *mapping)
+{
+	return json_integer_value(json_object_get(mapping, "peak_resident_bytes"));
+}
+
+static int by_peak(const void *left, const void *right)
+{
+	const json_t *const *a = left;
+	const json_t *const *b = right;
+
+	return (peak(*a) < peak(*b)) - (peak(*a) > peak(*b));
+}
+
+/* The same values in order. Without memory for that the order is as it came. */
+static json_t *sorted(json_t *mappings)
+{
+	size_t count = json_array_size(mappings);
+	json_t **order = calloc(count + 1, sizeof(*order));
+	json_t *result = order ? json_array() : NULL;
+
+	for (size_t i = 0; result && i < count; i++)
+		order[i] = json_array_get(mappings, i);
+	if (result) {
+		qsort(order, count, sizeof(*order), by_peak);
+		for (size_t i = 0; i < count; i++)
+			json_array_append(result, order[i]);
+		json_decref(mappings);
+		mappings = result;
+	}
+	free(order);
+	return mappings;
+}
 
 json_t *report_mappings(struct run *run)
 {
-	(void)run;
-	return json_array();
+	json_t *mappings = json_array();
+
+	if (mappings && mapping_report(run->quire, append, mappings)) {
+		json_decref(mappings);
+		return NULL;
+	}
+	return mappings ? sorted(mappings) : NULL;
 }
