@@ -148,8 +148,18 @@ struct quire_params {
 	uint32_t overcommit_ratio;        /* percent of memory, with QUIRE_OVERCOMMIT_NEVER (50) */
 	uint32_t max_map_count;           /* VMAs in an mm (65530) */
 	uint32_t fault_around;            /* bytes, power of two (65536; 4096: none) */
-	uint32_t readahead;               /* bytes at most (131072; UINT32_MAX: none) */
-	uint32_t swappiness;              /* 0..200 (60); UINT32_MAX: 0 */
+	/* A write to an empty page of private anonymous memory fills up to so many bytes of empty
+	 * neighbours with zeroed pages, 64 KiB at first and more where memory is used densely, as
+	 * long as memory is plentiful: for machines whose faults are dear. Pages that are in the
+	 * swap cache come back together, too. Power of two, at most 2 MiB (4096: none). */
+	uint32_t anon_fault_around;
+	/* A read of empty anonymous memory gives a page of its own at once, not the zero page. */
+	bool no_zero_page;
+	/* Entries of file pages that are mapped around a fault bear the accessed bit, for machines
+	 * that take over only such entries ahead of need. */
+	bool premark_accessed;
+	uint32_t readahead;  /* bytes at most (131072; UINT32_MAX: none) */
+	uint32_t swappiness; /* 0..200 (60); UINT32_MAX: 0 */
 	struct quire_events events;
 };
 
@@ -210,8 +220,24 @@ struct quire_exec {
 	char *const *envp;
 	quire_file *(*open)(void *context, const char *path);
 	void *context;
-	uint64_t entry;         /* out */
-	uint64_t stack_pointer; /* out */
+	/* Called when all that can be known beforehand is good, before the old space is given up.
+	 * 0, or -errno with which the call fails, the old space being whole. NULL: nothing to do.
+	 */
+	int (*begin)(void *context);
+	/* Called when program and interpreter are mapped, before the stack is written: may map more
+	 * and change values in `auxv`. 0 or -errno. NULL: nothing to do. */
+	int (*mapped)(void *context, quire_mm *mm);
+	/* Pairs of type and value for the auxiliary vector, without AT_NULL. One of a type that
+	 * Quire sets by itself takes its place. At most 32. */
+	const uint64_t (*auxv)[2];
+	uint32_t nr_auxv;
+	const char *platform;        /* AT_PLATFORM's string; NULL: none */
+	const unsigned char *random; /* AT_RANDOM's 16 bytes; NULL: from the instance's seed */
+	uint64_t entry;              /* out */
+	uint64_t stack_pointer;      /* out */
+	uint64_t auxv_address;       /* out: where the vector stands in the mm ... */
+	uint64_t auxv_words;         /* out: ... and its length, AT_NULL included */
+	bool lost;                   /* out, also on failure: the old space was given up */
 };
 int quire_exec(quire_mm *mm, struct quire_exec *exec);
 
@@ -332,7 +358,7 @@ struct quire_stat {
 	uint64_t faults, faults_major, fault_around, cow_copies, cow_reuses, zero_page;
 	uint64_t file_read, file_written, readahead, swap_in, swap_out;
 	uint64_t scanned, reclaimed, direct_reclaim, background_reclaim, refaults, workingset;
-	uint64_t revokes, write_errors, oom_kills;
+	uint64_t revokes, write_errors, oom_kills, zero_dropped;
 };
 int quire_get_stat(struct quire *quire, struct quire_stat *stat);
 

@@ -14,6 +14,8 @@
 
 #include <quire/quire.h>
 
+#include <sys/resource.h>
+
 #include "base/types.h"
 
 struct process;
@@ -21,14 +23,16 @@ struct report;
 struct trace;
 
 /*
- * Descriptors from here on are Quire's; the program cannot see, use or close them. A program's own
- * RLIMIT_NOFILE is at most this.
+ * Where Quire's own descriptors begin, at most: the program cannot see, use or close them, and its
+ * own RLIMIT_NOFILE is at most this. Not higher, as the host's table of descriptors is as long as
+ * the largest number. Under a small limit it is three quarters of that.
  */
-#define QUIRE_FD_ROOM 64 * 1024
+#define QUIRE_FD_BASE_MAX 49152
 
 struct run_options {
 	uint64_t memory;    /* bytes of frames; 0: the host's memory */
-	const char *swap;   /* FILE, "memory", "memory:SIZE"; NULL: none */
+	const char *swap;   /* a file that is made, or "memory"; NULL: none */
+	uint64_t swap_size; /* bytes; 0: as much as the host has memory */
 	const char *policy; /* NULL: the default */
 	uint32_t readahead; /* as in struct quire_params */
 	bool no_aslr;
@@ -38,13 +42,14 @@ struct run_options {
 };
 
 struct run {
-	struct run_options options;    /* C */
-	struct quire_machine *machine; /* C */
-	struct quire *quire;           /* C */
-	struct report *report;         /* C: counters; never NULL */
-	struct trace *trace;           /* C: NULL: none */
-	int fd_base;                   /* C: first descriptor of Quire's own */
-	struct process *process;       /* C: the first program */
+	struct run_options options;              /* C */
+	struct quire_machine *machine;           /* C */
+	struct quire *quire;                     /* C */
+	struct report *report;                   /* C: counters; never NULL */
+	struct trace *trace;                     /* C: NULL: none */
+	int fd_base;                             /* C: first descriptor of Quire's own */
+	struct rlimit host_limits[RLIM_NLIMITS]; /* C: as Quire was started with */
+	struct process *process;                 /* C: the first program */
 };
 
 /*

@@ -23,5 +23,6 @@ struct subcommand {
 
 int shell_main(int argc, char **argv);
 int diff_main(int argc, char **argv);
+int run_main(int argc, char **argv);
 
 #endif

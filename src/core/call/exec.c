@@ -52,6 +52,8 @@ static int prepare_exec(struct exec_state *state)
 		error = open_interpreter(state);
 	if (!error)
 		error = exec_stack_prepare(&state->stack, state->exec, mm->limit[LIMIT_STACK]);
+	if (!error && state->exec->begin)
+		error = state->exec->begin(state->exec->context);
 	return error;
 }
 
@@ -178,9 +180,14 @@ static int fill_mm(struct exec_state *state)
 	auxv.phdr = elf_phdr_address(program);
 	auxv.entry = program->bias + program->header.e_entry;
 	auxv.base = interpreter ? interpreter->bias : 0;
-	error = exec_stack_write(mm, &state->stack, &auxv);
+	if (state->exec->mapped)
+		error = state->exec->mapped(state->exec->context, mm);
+	if (!error)
+		error = exec_stack_write(mm, &state->stack, &auxv);
 	if (error)
 		return error;
+	state->exec->auxv_address = state->stack.auxv_address;
+	state->exec->auxv_words = state->stack.auxv_words;
 	state->exec->entry =
 		interpreter ? interpreter->bias + interpreter->header.e_entry : auxv.entry;
 	state->exec->stack_pointer = mm->start_stack;
@@ -192,6 +199,7 @@ int do_execve(struct mm_struct *mm, struct quire_exec *exec)
 	struct exec_state state = {.mm = mm, .exec = exec};
 	int error = prepare_exec(&state);
 
+	exec->lost = !error;
 	if (!error) {
 		reset_mm(mm);
 		error = fill_mm(&state);

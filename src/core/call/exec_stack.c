@@ -34,13 +34,15 @@ enum {
 	AT_EUID = 12,
 	AT_GID = 13,
 	AT_EGID = 14,
+	AT_PLATFORM = 15,
 	AT_HWCAP = 16,
 	AT_CLKTCK = 17,
 	AT_SECURE = 23,
 	AT_RANDOM = 25,
 	AT_EXECFN = 31,
 };
-#define AUXV_ENTRIES 17
+#define AUXV_ENTRIES 18   /* that exec sets by itself */
+#define AUXV_GIVEN_MAX 32 /* that the caller may add */
 #define PROGRAM_HEADER_BYTES 56
 #define CLOCK_TICKS 100
 
@@ -85,7 +87,7 @@ static char *copy_strings(char *to, char *const *strings)
 	return to;
 }
 
-/* Strings, as they end below the stack top. */
+/* Strings of the program, as they end below the stack top. */
 static uint64_t strings_bytes(const struct exec_stack *stack)
 {
 	return stack->arg_bytes + stack->env_bytes + stack->path_bytes + WORD;
@@ -93,7 +95,8 @@ static uint64_t strings_bytes(const struct exec_stack *stack)
 
 static uint64_t table_words(const struct exec_stack *stack)
 {
-	return 1 + stack->argc + 1 + stack->envc + 1 + 2 * (uint64_t)AUXV_ENTRIES;
+	return 1 + stack->argc + 1 + stack->envc + 1 +
+	       2 * (AUXV_ENTRIES + (uint64_t)stack->exec->nr_auxv);
 }
 
 int exec_stack_prepare(struct exec_stack *stack, const struct quire_exec *exec,
@@ -106,14 +109,17 @@ int exec_stack_prepare(struct exec_stack *stack, const struct quire_exec *exec,
 	uint64_t bytes;
 	char *to;
 
-	*stack = (struct exec_stack){0};
+	*stack = (struct exec_stack){.exec = exec};
+	if (exec->nr_auxv > AUXV_GIVEN_MAX)
+		return -EINVAL;
 	if (!add_string(exec->path, &stack->path_bytes, &room) ||
 	    !add_strings(argv, &stack->argc, &stack->arg_bytes, &room) ||
-	    !add_strings(exec->envp, &stack->envc, &stack->env_bytes, &room))
+	    !add_strings(exec->envp, &stack->envc, &stack->env_bytes, &room) ||
+	    (exec->platform && !add_string(exec->platform, &stack->platform_bytes, &room)))
 		return -E2BIG;
 
 	/* The random bytes and the table end on 16 bytes each. */
-	bytes = (strings_bytes(stack) + RANDOM_BYTES + 15) & ~(uint64_t)15;
+	bytes = (strings_bytes(stack) + stack->platform_bytes + RANDOM_BYTES + 15) & ~(uint64_t)15;
 	stack->bytes = (bytes + table_words(stack) * WORD + 15) & ~(uint64_t)15;
 	stack->image = quire_zalloc(stack->bytes);
 	if (!stack->image)
@@ -122,6 +128,9 @@ int exec_stack_prepare(struct exec_stack *stack, const struct quire_exec *exec,
 	to = copy_strings(to, argv);
 	to = copy_strings(to, exec->envp);
 	memcpy(to, exec->path, stack->path_bytes);
+	if (exec->platform)
+		memcpy(stack->image + stack->bytes - strings_bytes(stack) - stack->platform_bytes,
+		       exec->platform, stack->platform_bytes);
 	return 0;
 }
 
@@ -197,8 +206,35 @@ static uint64_t put_pointers(uint64_t **word, const char *strings, uint64_t coun
 	return address;
 }
 
-static uint64_t *put_auxv(uint64_t *word, const struct exec_auxv *auxv, uint64_t random,
-			  uint64_t path)
+static bool auxv_given(const struct quire_exec *exec, uint64_t type)
+{
+	for (uint32_t i = 0; i < exec->nr_auxv; i++)
+		if (exec->auxv[i][0] == type)
+			return true;
+	return false;
+}
+
+/* What the caller gave, then what it left to exec. */
+static uint64_t *put_auxv(uint64_t *word, const struct exec_stack *stack,
+			  const uint64_t (*entries)[2], uint32_t nr_entries)
+{
+	const struct quire_exec *exec = stack->exec;
+
+	for (uint32_t i = 0; i < exec->nr_auxv; i++) {
+		*word++ = exec->auxv[i][0];
+		*word++ = exec->auxv[i][1];
+	}
+	for (uint32_t i = 0; i < nr_entries; i++) {
+		if (auxv_given(exec, entries[i][0]))
+			continue;
+		*word++ = entries[i][0];
+		*word++ = entries[i][1];
+	}
+	return word;
+}
+
+static uint64_t *put_whole_auxv(uint64_t *word, const struct exec_stack *stack,
+				const struct exec_auxv *auxv, const uint64_t strings[3])
 {
 	const uint64_t entries[AUXV_ENTRIES][2] = {
 		{AT_HWCAP, 0},
@@ -215,19 +251,26 @@ static uint64_t *put_auxv(uint64_t *word, const struct exec_auxv *auxv, uint64_t
 		{AT_GID, 0},
 		{AT_EGID, 0},
 		{AT_SECURE, 0},
-		{AT_RANDOM, random},
-		{AT_EXECFN, path},
-		{AT_NULL, 0},
+		{AT_RANDOM, strings[0]},
+		{AT_EXECFN, strings[1]},
+		{AT_PLATFORM, strings[2]},
 	};
 
-	memcpy(word, entries, sizeof(entries));
-	return word + 2 * AUXV_ENTRIES;
+	/* The last one is AT_NULL, and before it a platform only if there is one. */
+	word = put_auxv(word, stack, entries, AUXV_ENTRIES - (strings[2] ? 1 : 2));
+	*word++ = AT_NULL;
+	*word++ = 0;
+	return word;
 }
 
-static void put_random(struct quire *quire, char *to)
+static void put_random(struct quire *quire, const unsigned char *given, char *to)
 {
 	uint64_t words[RANDOM_BYTES / WORD];
 
+	if (given) {
+		memcpy(to, given, RANDOM_BYTES);
+		return;
+	}
 	spin_lock(&quire->prng_lock);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		words[i] = prng_next(&quire->prng);
@@ -238,17 +281,23 @@ static void put_random(struct quire *quire, char *to)
 int exec_stack_write(struct mm_struct *mm, struct exec_stack *stack, const struct exec_auxv *auxv)
 {
 	const uint64_t bottom = mm->start_stack;
-	const uint64_t random = (mm->arg_start - RANDOM_BYTES) & ~(uint64_t)15;
+	const uint64_t platform = mm->arg_start - stack->platform_bytes;
+	const uint64_t random = (platform - RANDOM_BYTES) & ~(uint64_t)15;
+	const uint64_t strings_at[] = {random, mm->env_end, stack->platform_bytes ? platform : 0};
 	const char *strings = stack->image + (mm->arg_start - bottom);
 	uint64_t *word = (uint64_t *)(void *)stack->image;
+	uint64_t *vector;
 	int64_t done;
 
-	put_random(mm->quire, stack->image + (random - bottom));
+	put_random(mm->quire, stack->exec->random, stack->image + (random - bottom));
 	*word++ = stack->argc;
 	put_pointers(&word, strings, stack->argc, mm->arg_start);
 	put_pointers(&word, strings + stack->arg_bytes, stack->envc, mm->env_start);
-	word = put_auxv(word, auxv, random, mm->env_end);
+	vector = word;
+	word = put_whole_auxv(word, stack, auxv, strings_at);
 	QUIRE_ASSERT(1, (char *)word <= stack->image + (random - bottom));
+	stack->auxv_address = bottom + (uint64_t)((char *)vector - stack->image);
+	stack->auxv_words = (uint64_t)(word - vector);
 
 	done = access_process_vm(mm, bottom, stack->image, stack->bytes, true);
 	if (done == (int64_t)stack->bytes)

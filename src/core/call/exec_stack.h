@@ -7,6 +7,7 @@
  *               path of the program (AT_EXECFN)
  *               environment strings        env_start .. env_end
  *               argument strings           arg_start .. arg_end
+ *               name of the platform (AT_PLATFORM)
  *               16 random bytes (AT_RANDOM)
  *               auxiliary vector, AT_NULL last
  *               envp[], NULL
@@ -24,8 +25,11 @@
 struct exec_stack {
 	uint64_t argc, envc;
 	uint64_t arg_bytes, env_bytes, path_bytes; /* of the strings, each with its zero */
-	uint64_t bytes; /* of the image, from start_stack to the stack top */
-	char *image;    /* owned: ends at the stack top */
+	uint64_t platform_bytes;
+	uint64_t auxv_address, auxv_words; /* once it is written */
+	uint64_t bytes;                    /* of the image, from start_stack to the stack top */
+	char *image;                       /* owned: ends at the stack top */
+	const struct quire_exec *exec;
 };
 
 /* What only the loaded program tells. */

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Loading a program (see loader.h): finds the file to run behind any scripts, and gives it to the
+ * core's exec with what only the host knows.
+ */
+#include "run/exec/loader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/call/call.h"
+#include "core/fault/fault.h"
+#include "core/file/filemap.h"
+#include "run/exec/script.h"
+#include "run/exec/vdso.h"
+#include "run/file/mapped_file.h"
+#include "run/signal/signal.h"
+#include "run/task/futex.h"
+
+#define RANDOM_BYTES 16
+
+/* One load under way. */
+struct loading {
+	struct process *process;
+	struct program *program;
+	char *path;        /* owned: of the file that is run in the end, as it was named */
+	int fd;            /* that file instead of a path, -1: none */
+	struct file *file; /* owned: the same, opened */
+	char *exe;         /* owned: its absolute path */
+	char **argv;       /* owned: with what scripts put in front */
+	char **owned;      /* owned, as are its strings: those that are in front */
+	uint32_t nr_owned;
+	uint64_t vdso;
+	uint64_t auxv[16][2];
+	uint32_t nr_auxv;
+};
+
+/* The absolute path of an open file, owned by the caller; NULL: no memory. */
+static char *path_of_fd(int fd)
+{
+	char link[32];
+	char path[PATH_MAX];
+	ssize_t bytes;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	bytes = readlink(link, path, sizeof(path) - 1);
+	path[bytes < 0 ? 0 : bytes] = '\0';
+	return strdup(path);
+}
+
+/* 0 when `fd`, opened with O_PATH or not, is a regular file that may be executed. */
+static int may_execute(int fd)
+{
+	struct stat status;
+	char path[32];
+
+	if (fstat(fd, &status) != 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return -EACCES;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0 ? 0 : -errno;
+}
+
+/* The file at `path` for execution, and where it is (unless `exe` is NULL). */
+static int open_executable(struct run *run, const char *path, struct file **file, char **exe)
+{
+	int fd = open(path, O_PATH | O_CLOEXEC);
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	error = may_execute(fd);
+	if (!error && exe) {
+		*exe = path_of_fd(fd);
+		if (!*exe)
+			error = -ENOMEM;
+	}
+	close(fd);
+	return error ? error : mapped_file_open(run, path, file);
+}
+
+static int open_file(struct loading *loading)
+{
+	struct run *run = loading->process->run;
+	int error;
+
+	free(loading->exe);
+	loading->exe = NULL;
+	if (loading->fd < 0)
+		return open_executable(run, loading->path, &loading->file, &loading->exe);
+	error = may_execute(loading->fd);
+	if (error)
+		return error;
+	loading->exe = path_of_fd(loading->fd);
+	return loading->exe ? mapped_file_get(run, loading->fd, &loading->file) : -ENOMEM;
+}
+
+static int read_script(struct loading *loading, struct script *script)
+{
+	const int64_t bytes = filemap_read(loading->file, loading->process->mm->memcg, script->line,
+					   SCRIPT_LINE_MAX, 0);
+
+	return bytes < 0 ? (int)bytes : script_read(script, (size_t)bytes);
+}
+
+/* Keeps a copy of `string` until the load is over. NULL: no memory. */
+static char *keep(struct loading *loading, const char *string)
+{
+	char *copy = strdup(string);
+
+	if (copy)
+		loading->owned[loading->nr_owned++] = copy;
+	return copy;
+}
+
+/* argv of the interpreter: itself, its argument, the script, and what followed argv[0]. */
+static int put_script_in_front(struct loading *loading, const struct script *script)
+{
+	const uint32_t front = script->argument ? 3 : 2;
+	char **old = loading->argv;
+	const uint32_t skip = old[0] ? 1 : 0;
+	uint32_t nr = 0;
+	uint32_t at = 0;
+	char **argv;
+
+	while (old[skip + nr])
+		nr++;
+	argv = calloc(front + nr + 1, sizeof(*argv));
+	if (!argv)
+		return -ENOMEM;
+	loading->argv = argv;
+	argv[at++] = keep(loading, script->interpreter);
+	if (script->argument)
+		argv[at++] = keep(loading, script->argument);
+	argv[at++] = keep(loading, loading->path);
+	memcpy(argv + at, old + skip, nr * sizeof(*argv));
+	free(old);
+	for (uint32_t i = 0; i < front; i++)
+		if (!argv[i])
+			return -ENOMEM;
+	free(loading->path);
+	loading->path = strdup(script->interpreter);
+	loading->fd = -1;
+	return loading->path ? 0 : -ENOMEM;
+}
+
+/* Opens the program's file, or the interpreter's of a script. */
+static int find_file(struct loading *loading)
+{
+	for (uint32_t depth = 0;; depth++) {
+		struct script script;
+		int result = open_file(loading);
+
+		if (result)
+			return result;
+		result = read_script(loading, &script);
+		if (result <= 0)
+			return result;
+		fput(loading->file);
+		loading->file = NULL;
+		/* The interpreter could not open a script by a descriptor that is gone by then. */
+		if (loading->fd >= 0 && fcntl(loading->fd, F_GETFD) & FD_CLOEXEC)
+			return -ENOENT;
+		if (depth == SCRIPT_NESTING_MAX)
+			return -ELOOP;
+		result = put_script_in_front(loading, &script);
+		if (result)
+			return result;
+	}
+}
+
+static void add_auxv(struct loading *loading, uint64_t type, uint64_t value)
+{
+	loading->auxv[loading->nr_auxv][0] = type;
+	loading->auxv[loading->nr_auxv++][1] = value;
+}
+
+/* What the host says to its programs, as far as it holds here. AT_SYSINFO_EHDR comes first: its
+ * value is set when the vDSO is mapped. */
+static void collect_auxv(struct loading *loading)
+{
+	static const unsigned long as_host[] = {AT_HWCAP, AT_HWCAP2, AT_CLKTCK, AT_MINSIGSTKSZ};
+
+	add_auxv(loading, AT_SYSINFO_EHDR, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(as_host); i++)
+		if (getauxval(as_host[i]))
+			add_auxv(loading, as_host[i], getauxval(as_host[i]));
+	add_auxv(loading, AT_UID, getuid());
+	add_auxv(loading, AT_EUID, geteuid());
+	add_auxv(loading, AT_GID, getgid());
+	add_auxv(loading, AT_EGID, getegid());
+}
+
+static quire_file *open_interpreter(void *context, const char *path)
+{
+	struct loading *loading = context;
+	struct file *file = NULL;
+	int error = open_executable(loading->process->run, path, &file, NULL);
+
+	errno = -error;
+	return error ? NULL : file;
+}
+
+/* Before the old address space goes: nobody else runs in it, and what others wait for in it is
+ * released. */
+static int leave_old_space(void *context)
+{
+	struct loading *loading = context;
+	struct thread *thread = loading->program->thread;
+	int error;
+
+	if (!thread)
+		return 0;
+	error = thread_kill_others(thread);
+	if (error)
+		return error;
+	futex_exit_robust_list(thread);
+	thread->robust_list = 0;
+	thread->clear_child_tid = 0;
+	thread->rseq = thread->rseq_bytes = 0;
+	thread->rseq_signature = 0;
+	kvm_cpu_switch(thread->cpu, NULL);
+	return 0;
+}
+
+static int map_vdso(void *context, quire_mm *mm)
+{
+	struct loading *loading = context;
+	int error = vdso_map(loading->process->run, mm, &loading->vdso);
+
+	if (!error)
+		loading->auxv[0][1] = loading->vdso;
+	return error;
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* What the process shows of the new program. Cannot fail. */
+static void publish(struct loading *loading, const struct quire_exec *exec)
+{
+	struct process *process = loading->process;
+	const uint64_t words = min_u64(exec->auxv_words, ARRAY_SIZE(process->saved_auxv));
+	const uint64_t bytes = words * sizeof(uint64_t);
+	char *old_exe;
+
+	pthread_mutex_lock(&process->lock);
+	old_exe = process->exe;
+	process->exe = loading->exe;
+	loading->exe = NULL;
+	snprintf(process->comm, sizeof(process->comm), "%.15s", base_name(loading->program->path));
+	process->vdso = loading->vdso;
+	if (access_process_vm(process->mm, exec->auxv_address, process->saved_auxv, bytes, false) !=
+	    (int64_t)bytes)
+		process->saved_auxv_words = 0;
+	else
+		process->saved_auxv_words = (uint32_t)words;
+	pthread_mutex_unlock(&process->lock);
+	pthread_setname_np(pthread_self(), process->comm);
+	free(old_exe);
+}
+
+static int exec_file(struct loading *loading, bool *lost)
+{
+	struct program *program = loading->program;
+	unsigned char random[RANDOM_BYTES];
+	struct quire_exec exec = {
+		.file = loading->file,
+		.path = program->path,
+		.argv = loading->argv,
+		.envp = program->envp,
+		.open = open_interpreter,
+		.context = loading,
+		.begin = leave_old_space,
+		.mapped = map_vdso,
+		.platform = "x86_64",
+	};
+	int error;
+
+	if (getrandom(random, sizeof(random), 0) == sizeof(random))
+		exec.random = random;
+	collect_auxv(loading);
+	exec.auxv = loading->auxv;
+	exec.nr_auxv = loading->nr_auxv;
+	error = do_execve(loading->process->mm, &exec);
+	*lost = exec.lost;
+	if (program->thread)
+		kvm_cpu_switch(program->thread->cpu, loading->process->mm);
+	if (error)
+		return error;
+	publish(loading, &exec);
+	program->entry = exec.entry;
+	program->stack_pointer = exec.stack_pointer;
+	return 0;
+}
+
+static int copy_argv(struct loading *loading, char *const *argv)
+{
+	uint32_t nr = 0;
+
+	while (argv && argv[nr])
+		nr++;
+	loading->argv = calloc(nr + 1, sizeof(char *));
+	if (!loading->argv)
+		return -ENOMEM;
+	if (nr)
+		memcpy(loading->argv, argv, nr * sizeof(char *));
+	return 0;
+}
+
+static void release_loading(struct loading *loading)
+{
+	if (loading->file)
+		fput(loading->file);
+	for (uint32_t i = 0; i < loading->nr_owned; i++)
+		free(loading->owned[i]);
+	free(loading->exe);
+	free(loading->argv);
+	free(loading->path);
+}
+
+int load_program(struct process *process, struct program *program, bool *lost)
+{
+	/* Three strings for each script. */
+	char *owned[3 * (SCRIPT_NESTING_MAX + 1)];
+	struct loading loading = {
+		.process = process,
+		.program = program,
+		.fd = program->fd,
+		.path = strdup(program->path),
+		.owned = owned,
+	};
+	int error = loading.path ? copy_argv(&loading, program->argv) : -ENOMEM;
+
+	*lost = false;
+	if (!error)
+		error = find_file(&loading);
+	if (!error)
+		error = exec_file(&loading, lost);
+	release_loading(&loading);
+	return error;
+}
+
+void start_program(struct thread *thread, const struct program *program)
+{
+	struct kvm_regs *regs = kvm_cpu_regs(thread->cpu);
+
+	memset(regs, 0, sizeof(*regs));
+	regs->rip = program->entry;
+	regs->rsp = program->stack_pointer;
+	regs->rflags = 0x202; /* interrupts on, and the bit that is always 1 */
+	kvm_cpu_set_fs_base(thread->cpu, 0);
+	kvm_cpu_set_gs_base(thread->cpu, 0);
+	kvm_cpu_reset_fpu(thread->cpu);
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A run: the host's limits, the machine, the instance, and what belongs to them, made in this order
+ * and given up in the opposite one.
+ */
+#include "run/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/personality.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "machine/kvm/kvm.h"
+#include "run/exec/vdso.h"
+#include "run/report/report.h"
+#include "run/report/trace.h"
+#include "run/swap.h"
+
+#define QUERY_PERSONALITY 0xffffffffu
+/* Where limits say "unlimited", as many descriptors as Linux allows by default. */
+#define NOFILE_DEFAULT 1048576
+
+/* Quire itself needs what the host gives at most: the program's limits are kept apart. */
+static void raise_limit(int resource)
+{
+	struct rlimit limit;
+
+	if (getrlimit(resource, &limit) == 0 && limit.rlim_cur != limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		/* What cannot be raised stays as it is; whoever needs more of it will say so. */
+		(void)setrlimit(resource, &limit);
+	}
+}
+
+static void raise_limits(struct run *run)
+{
+	static const int resources[] = {RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK};
+	uint64_t files = NOFILE_DEFAULT;
+	struct rlimit limit;
+
+	for (size_t i = 0; i < ARRAY_SIZE(resources); i++)
+		raise_limit(resources[i]);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		files = limit.rlim_cur;
+	run->fd_base = (int)min_u64(files - files / 4, QUIRE_FD_BASE_MAX);
+}
+
+int run_private_fd(const struct run *run, int fd)
+{
+	int moved = fcntl(fd, F_DUPFD_CLOEXEC, run->fd_base);
+	int error = moved < 0 ? -errno : 0;
+
+	close(fd);
+	return error ? error : moved;
+}
+
+static uint64_t host_memory(void)
+{
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) * PAGE_SIZE;
+}
+
+static uint64_t random_seed(void)
+{
+	uint64_t seed = 0;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		seed = (uint64_t)getpid() << 32 ^ (uint64_t)(uintptr_t)&seed;
+	/* 0 would mean no randomness. */
+	return seed ? seed : 1;
+}
+
+static void tell_oom(void *context, const char *mm, uint64_t resident, const char *group,
+		     uint64_t limit)
+{
+	report_oom(context, mm, resident, group, limit);
+}
+
+static int create_instance(struct run *run, char *why, size_t why_bytes)
+{
+	const struct run_options *options = &run->options;
+	const struct quire_params params = {
+		.size = sizeof(params),
+		.memory = options->memory ? options->memory : host_memory(),
+		.seed = options->no_aslr ? 0 : random_seed(),
+		.policy = options->policy,
+		.readahead = options->readahead,
+		.events = {.context = run, .oom = tell_oom},
+	};
+
+	if (quire_create(run->machine, &params, &run->quire) == 0)
+		return 0;
+	if (errno == EINVAL)
+		snprintf(
+			why, why_bytes,
+			"memory of %llu bytes with the policy '%s' cannot be had: at least 1M, and "
+			"the policies two-list and sieve",
+			(unsigned long long)params.memory,
+			params.policy ? params.policy : "two-list");
+	else
+		snprintf(why, why_bytes, "%llu bytes of memory cannot be had: %s; try --memory",
+			 (unsigned long long)params.memory, strerror(errno));
+	return -EINVAL;
+}
+
+static int add_swap(struct run *run, char *why, size_t why_bytes)
+{
+	const uint64_t size = run->options.swap_size ? run->options.swap_size : host_memory();
+	struct quire_store *store;
+	int error;
+
+	if (!run->options.swap)
+		return 0;
+	error = swap_store_create(run, size, &store);
+	if (!error && quire_swapon(run->quire, store, size) != 0) {
+		error = -errno;
+		store->ops->close(store);
+	}
+	if (error)
+		snprintf(why, why_bytes, "swap on %s: %s%s", run->options.swap, strerror(-error),
+			 error == -EEXIST ? "; name a file that does not exist yet" : "");
+	/* Not one of the errors that say that KVM is missing. */
+	return error ? -EINVAL : 0;
+}
+
+static int create_parts(struct run *run, char *why, size_t why_bytes)
+{
+	int error = kvm_machine_create(run->fd_base, &run->machine, why, why_bytes);
+
+	if (error)
+		return error;
+	error = create_instance(run, why, why_bytes);
+	if (!error)
+		error = add_swap(run, why, why_bytes);
+	if (!error && run->options.trace_file &&
+	    trace_create(run, run->options.trace_file, &run->trace, why, why_bytes) != 0)
+		error = -EINVAL;
+	if (error)
+		return error;
+	error = vdso_init(run);
+	if (error) {
+		snprintf(why, why_bytes, "the vDSO: %s", strerror(-error));
+		error = -EINVAL;
+	}
+	return error;
+}
+
+int run_create(const struct run_options *options, struct run **created, char *why, size_t why_bytes)
+{
+	struct run *run = calloc(1, sizeof(*run));
+	struct rlimit limit;
+	int error;
+
+	if (run)
+		run->report = calloc(1, sizeof(*run->report));
+	if (!run || !run->report) {
+		free(run);
+		snprintf(why, why_bytes, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	run->options = *options;
+	if (personality(QUERY_PERSONALITY) & ADDR_NO_RANDOMIZE)
+		run->options.no_aslr = true;
+	for (int i = 0; i < RLIM_NLIMITS; i++)
+		if (getrlimit(i, &limit) == 0)
+			run->host_limits[i] = limit;
+	raise_limits(run);
+	error = create_parts(run, why, why_bytes);
+	if (error) {
+		run_destroy(run);
+		return error;
+	}
+	*created = run;
+	return 0;
+}
+
+void run_destroy(struct run *run)
+{
+	vdso_exit(run);
+	(void)trace_finish(run->trace);
+	if (run->quire)
+		(void)quire_destroy(run->quire);
+	if (run->machine)
+		kvm_machine_destroy(run->machine);
+	free(run->report);
+	free(run);
+}
