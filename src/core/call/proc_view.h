@@ -52,7 +52,7 @@ void vm_flags_text(uint64_t vm_flags, char text[VM_FLAGS_TEXT]);
 struct mm_view {
 	uint64_t total_vm, hiwater_vm, locked_vm, data_vm, exec_vm, stack_vm;
 	uint64_t rss_anon, rss_file, rss_shmem, swapents;
-	uint64_t hiwater_rss; /* exact to 64 pages for each thread, like Linux's */
+	uint64_t hiwater_rss; /* at most 64 pages too low */
 	uint64_t pgtables;    /* frames */
 	uint64_t map_count;
 	/* bytes */

@@ -73,20 +73,23 @@ struct inode {
 	struct mutex i_rwsem;
 	struct address_space i_data;
 	_Atomic(struct quire_store *) store; /* written under R; regular files; owned */
-	struct quire_store *old_store; /* R: read-only store that a writable one replaced; closed
-					  with the inode */
-	_Atomic uint32_t seals;        /* written under R: F_SEAL_* of a memfd */
-	_Atomic uint64_t committed;    /* A: pages counted as committed memory (shmem) */
-	bool noreserve;                /* C: shmem that commits page by page */
-	_Atomic int64_t dirty_since;   /* written under X: time of the first dirtying since the last
-					  clean state, ns; 0: clean */
-	_Atomic uint32_t refcount;     /* A; reaches its end under N */
-	struct list_head i_list;       /* N: all inodes of the instance */
-	struct rb_node i_node;         /* N: regular files, by (dev, ino) */
-	struct list_head i_idle;       /* N: regular files that lost their users; some may have new
-					  ones */
-	struct list_head i_files;      /* N: open handles, by f_list */
-	uint64_t sequence;             /* C: order of creation */
+	struct quire_store *old_store;  /* R: read-only store that a writable one replaced; closed
+					   with the inode */
+	_Atomic uint64_t store_version; /* written under R: what the store's owner knew of it when
+					   it last agreed with the cache */
+	_Atomic uint32_t seals;         /* written under R: F_SEAL_* of a memfd */
+	_Atomic uint64_t committed;     /* A: pages counted as committed memory (shmem) */
+	bool noreserve;                 /* C: shmem that commits page by page */
+	bool special;                /* C: shmem whose frames stay: core/call/special_mapping.h */
+	_Atomic int64_t dirty_since; /* written under X: time of the first dirtying since the last
+					clean state, ns; 0: clean */
+	_Atomic uint32_t refcount;   /* A; reaches its end under N */
+	struct list_head i_list;     /* N: all inodes of the instance */
+	struct rb_node i_node;       /* N: regular files, by (dev, ino) */
+	struct list_head i_idle;     /* N: regular files that lost their users; some may have new
+					ones */
+	struct list_head i_files;    /* N: open handles, by f_list */
+	uint64_t sequence;           /* C: order of creation */
 	char name[64]; /* C: for people: base name of the file, "memfd:NAME", "dev/zero", "SYSV..."
 			*/
 };
@@ -112,6 +115,7 @@ struct file {
 	struct file_ra_state f_ra;
 	_Atomic uint32_t f_count; /* A */
 	struct list_head f_list;  /* N: of f_inode->i_files */
+	char f_path[];            /* C: as it was opened by, for people */
 };
 
 static inline uint64_t i_size_read(const struct inode *inode)
@@ -136,6 +140,8 @@ static inline bool file_is_dev_zero(const struct file *file)
  */
 QUIRE_MUST_CHECK int inode_get(struct quire *quire, uint64_t dev, uint64_t ino, const char *name,
 			       struct quire_store *store, struct inode **inode);
+/* The regular file of an identity with a reference, or NULL: the instance has none. */
+struct inode *inode_lookup(struct quire *quire, uint64_t dev, uint64_t ino);
 /* A shmem object of `bytes`, committed according to the overcommit mode unless `noreserve`. 0 and a
  * reference, or -ENOMEM. */
 QUIRE_MUST_CHECK int shmem_create(struct quire *quire, const char *name, uint64_t bytes,
@@ -158,9 +164,12 @@ int inodes_destroy(struct quire *quire);
 
 /* A handle on the inode (takes its own reference). NULL: no memory. */
 struct file *file_alloc(struct inode *inode, uint32_t mode);
-/* The same in two steps, the second of which cannot fail. A file that is not bound is given back by
- * quire_free(). */
-struct file *file_prepare(void);
+/* A handle that is open with this mode already, with one more use of it, or a new one. NULL: no
+ * memory. */
+struct file *file_share(struct inode *inode, uint32_t mode);
+/* The same in two steps, the second of which cannot fail, with a path of its own. A file that is
+ * not bound is given back by quire_free(). */
+struct file *file_prepare(const char *path);
 void file_bind(struct file *file, struct inode *inode, uint32_t mode);
 void get_file(struct file *file);
 void fput(struct file *file);

@@ -8,9 +8,16 @@
 #include "core/file/internal.h"
 #include "core/instance/instance.h"
 
-struct file *file_prepare(void)
+#include <string.h>
+
+struct file *file_prepare(const char *path)
 {
-	return quire_zalloc(sizeof(struct file));
+	const size_t bytes = strlen(path) + 1;
+	struct file *file = quire_zalloc(sizeof(*file) + bytes);
+
+	if (file)
+		memcpy(file->f_path, path, bytes);
+	return file;
 }
 
 void file_bind(struct file *file, struct inode *inode, uint32_t mode)
@@ -30,11 +37,39 @@ void file_bind(struct file *file, struct inode *inode, uint32_t mode)
 
 struct file *file_alloc(struct inode *inode, uint32_t mode)
 {
-	struct file *file = file_prepare();
+	struct file *file = file_prepare(inode->name);
 
 	if (file)
 		file_bind(file, inode, mode);
 	return file;
+}
+
+/* False: the handle is being closed. */
+static bool get_file_unless_closed(struct file *file)
+{
+	uint32_t count = atomic_load_explicit(&file->f_count, memory_order_relaxed);
+
+	while (count)
+		if (atomic_compare_exchange_weak_explicit(&file->f_count, &count, count + 1,
+							  memory_order_acq_rel,
+							  memory_order_relaxed))
+			return true;
+	return false;
+}
+
+struct file *file_share(struct inode *inode, uint32_t mode)
+{
+	struct file *file, *found = NULL;
+
+	spin_lock(&inode->quire->inodes_lock);
+	list_for_each_entry (file, &inode->i_files, f_list) {
+		if (file->f_mode == mode && get_file_unless_closed(file)) {
+			found = file;
+			break;
+		}
+	}
+	spin_unlock(&inode->quire->inodes_lock);
+	return found ? found : file_alloc(inode, mode);
 }
 
 void get_file(struct file *file)

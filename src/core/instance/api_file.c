@@ -14,14 +14,24 @@
 #define MEMFD_NAME_MAX 249
 
 /* A handle on the inode takes the place of the caller's reference, also when it cannot be made. */
-static int open_inode(struct inode *inode, uint32_t mode, quire_file **file)
+static int open_inode(struct inode *inode, const char *path, uint32_t mode, quire_file **file)
 {
-	*file = file_alloc(inode, mode);
+	*file = file_prepare(path);
+	if (*file)
+		file_bind(*file, inode, mode);
 	iput(inode);
 	return *file ? 0 : -ENOMEM;
 }
 
-int quire_open(struct quire *quire, const char *name, uint64_t device, uint64_t inode_number,
+/* What follows the last slash. */
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+int quire_open(struct quire *quire, const char *path, uint64_t device, uint64_t inode_number,
 	       struct quire_store *store, int mode, quire_file **file)
 {
 	struct file *opened;
@@ -32,10 +42,10 @@ int quire_open(struct quire *quire, const char *name, uint64_t device, uint64_t 
 	    ((mode & QUIRE_O_WRITE) && !store->writable))
 		return api_status(-EINVAL);
 	/* Before the store is taken over: from then on nothing may fail. */
-	opened = file_prepare();
+	opened = file_prepare(path);
 	if (!opened)
 		return api_status(-ENOMEM);
-	error = inode_get(quire, device, inode_number, name, store, &inode);
+	error = inode_get(quire, device, inode_number, base_name(path), store, &inode);
 	if (error) {
 		quire_free(opened);
 		return api_status(error);
@@ -54,7 +64,7 @@ static int open_shmem(struct quire *quire, const char *name, uint64_t bytes, boo
 
 	if (error)
 		return error;
-	return open_inode(inode, FMODE_READ | FMODE_WRITE, file);
+	return open_inode(inode, name, FMODE_READ | FMODE_WRITE, file);
 }
 
 int quire_memfd_create(struct quire *quire, const char *name, int flags, quire_file **file)
@@ -92,7 +102,7 @@ int quire_open_zero(struct quire *quire, quire_file **file)
 	int error = dev_zero_create(quire, &inode);
 
 	if (!error)
-		error = open_inode(inode, FMODE_READ | FMODE_WRITE, file);
+		error = open_inode(inode, inode->name, FMODE_READ | FMODE_WRITE, file);
 	return api_status(error);
 }
 

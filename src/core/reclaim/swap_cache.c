@@ -205,7 +205,7 @@ bool shmem_move_to_swap(struct quire *quire, struct page *page)
 
 	QUIRE_ASSERT(1, !page_mapped(page));
 	if (page_test(page, PG_writeback) || page_count(page) != 2 ||
-	    !cache_new_slot(quire, page, &entry))
+	    page_mapping(page)->host->special || !cache_new_slot(quire, page, &entry))
 		return false;
 	swap_duplicate(quire, entry);
 	page_clear(page, PG_dirty);

@@ -32,6 +32,7 @@ bool accountable_mapping(uint64_t vm_flags)
 void vm_stat_account(struct mm_struct *mm, uint64_t vm_flags, int64_t pages)
 {
 	mm->total_vm += (uint64_t)pages;
+	mm->hiwater_vm = max_u64(mm->hiwater_vm, mm->total_vm);
 	if (is_exec_mapping(vm_flags))
 		mm->exec_vm += (uint64_t)pages;
 	else if (is_stack_mapping(vm_flags))

@@ -14,6 +14,8 @@
 
 #define STACK_LIMIT_DEFAULT ((uint64_t)8 << 20)
 #define MEMLOCK_LIMIT_DEFAULT ((uint64_t)8 << 20)
+/* Pages that may be unmapped until somebody looks how many were resident. */
+#define HIWATER_SLACK 64
 
 static void mm_init_layout(struct mm_struct *mm)
 {
@@ -97,6 +99,45 @@ int mm_alloc(struct quire *quire, const char *name, struct mem_cgroup *memcg, st
 	mutex_unlock(&quire->lock);
 	*mm = new_mm;
 	return 0;
+}
+
+static uint64_t get_mm_rss(const struct mm_struct *mm)
+{
+	return stat_read(&mm->rss, MM_FILEPAGES) + stat_read(&mm->rss, MM_ANONPAGES) +
+	       stat_read(&mm->rss, MM_SHMEMPAGES);
+}
+
+static void note_hiwater_rss(struct mm_struct *mm)
+{
+	const uint64_t rss = get_mm_rss(mm);
+	uint64_t most = atomic_load_explicit(&mm->hiwater_rss, memory_order_relaxed);
+
+	while (rss > most &&
+	       !atomic_compare_exchange_weak_explicit(&mm->hiwater_rss, &most, rss,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
+void update_hiwater_rss(struct mm_struct *mm, uint64_t pages)
+{
+	const uint64_t before =
+		atomic_fetch_add_explicit(&mm->rss_dropped, pages, memory_order_relaxed);
+
+	if (before + pages < HIWATER_SLACK)
+		return;
+	atomic_store_explicit(&mm->rss_dropped, 0, memory_order_relaxed);
+	note_hiwater_rss(mm);
+}
+
+uint64_t mm_hiwater_rss(struct mm_struct *mm)
+{
+	note_hiwater_rss(mm);
+	return atomic_load_explicit(&mm->hiwater_rss, memory_order_relaxed);
+}
+
+void mm_reset_hiwater_rss(struct mm_struct *mm)
+{
+	atomic_store_explicit(&mm->hiwater_rss, get_mm_rss(mm), memory_order_relaxed);
 }
 
 void mm_free(struct mm_struct *mm)

@@ -158,6 +158,7 @@ struct mm_struct {
 	uint64_t start_brk, brk, start_stack;                /* M */
 	uint64_t arg_start, arg_end, env_start, env_end;     /* M */
 	uint64_t total_vm, data_vm, exec_vm, stack_vm;       /* M: pages */
+	uint64_t hiwater_vm;                                 /* M: most that total_vm was */
 	uint64_t locked_vm;                                  /* M: pages */
 	uint64_t def_flags;        /* M: VM_LOCKED and VM_LOCKONFAULT by mlockall(MCL_FUTURE) */
 	uint64_t limit[MM_LIMITS]; /* M: bytes, soft limits */
@@ -169,6 +170,8 @@ struct mm_struct {
 	_Atomic uint64_t pgtables;       /* A: frames used by page tables */
 	void *machine_context;           /* C */
 	struct stat_counters rss;        /* A: enum mm_rss, pages */
+	_Atomic uint64_t hiwater_rss;    /* A: pages, see mm_hiwater_rss() */
+	_Atomic uint64_t rss_dropped; /* A: pages unmapped since it was last brought up to date */
 
 	struct mem_cgroup *memcg; /* C: holds a reference */
 	bool own_memcg;           /* C: the group was made for this mm alone */
@@ -225,10 +228,20 @@ static inline void mmap_assert_write_locked(struct mm_struct *mm)
 	(void)mm;
 }
 
+/* So many pages are about to be unmapped: most that were resident, when it was long ago that
+ * somebody looked (mm.c). */
+void update_hiwater_rss(struct mm_struct *mm, uint64_t pages);
+
 static inline void add_mm_rss(struct mm_struct *mm, enum mm_rss item, int64_t pages)
 {
+	if (pages < 0 && item != MM_SWAPENTS)
+		update_hiwater_rss(mm, (uint64_t)-pages);
 	stat_add(&mm->rss, item, pages);
 }
+
+/* Most pages that were resident at a time, at most 64 too few; and from now on. */
+uint64_t mm_hiwater_rss(struct mm_struct *mm);
+void mm_reset_hiwater_rss(struct mm_struct *mm);
 
 /*
  * A new, empty mm: page table, machine context, limits at their defaults, layout of x86-64 Linux
