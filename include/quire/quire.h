@@ -119,6 +119,31 @@ enum quire_overcommit {
 	QUIRE_OVERCOMMIT_NEVER
 };
 
+/* What a trace is told of. */
+enum quire_trace_kind {
+	QUIRE_TRACE_FAULT,     /* served, or failed: `result` is not 0 then */
+	QUIRE_TRACE_EVICT,     /* a page left memory */
+	QUIRE_TRACE_WRITEBACK, /* a dirty page of a file was written; `result` 0 or -errno */
+	QUIRE_TRACE_SWAP_OUT,  /* a page was written to swap */
+	QUIRE_TRACE_SWAP_IN,   /* a page was read from swap */
+};
+enum {
+	QUIRE_TRACE_WRITE = 1,
+	QUIRE_TRACE_EXEC = 2,
+	QUIRE_TRACE_REMOTE = 4, /* not by the program itself: a system call's buffer */
+	QUIRE_TRACE_MAJOR = 8   /* I/O was needed */
+};
+struct quire_trace_event {
+	enum quire_trace_kind kind;
+	uint32_t flags;      /* of faults: QUIRE_TRACE_* */
+	int32_t result;      /* 0, or not */
+	const char *mapping; /* what is mapped there, for people; valid during the call */
+	uint64_t object;     /* the same number for the same `mapping`, 0 for none */
+	uint64_t address;    /* of the mm; of a file's page its offset in the file */
+	uint64_t bytes;
+	uint64_t duration_ns; /* of faults */
+};
+
 /* What an instance tells its owner. Members may be NULL. Called from any thread, with no lock of
  * Quire held unless said. */
 struct quire_events {
@@ -130,10 +155,8 @@ struct quire_events {
 	 * budget of `limit` pages. */
 	void (*oom)(void *context, const char *mm, uint64_t resident, const char *group,
 		    uint64_t limit);
-	/* A fault was served (or failed): for traces. Bits of `result` are private to Quire but 0
-	 * is success. */
-	void (*fault)(void *context, const quire_mm *mm, uint64_t address, uint32_t flags,
-		      uint32_t result);
+	/* Something happened that a trace shows. Locks may be held: must only note. */
+	void (*trace)(void *context, const struct quire_trace_event *event);
 };
 
 /* Zero means the default in parentheses. `size` must be sizeof(struct quire_params). */

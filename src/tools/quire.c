@@ -11,6 +11,8 @@
 static int help_main(int argc, char **argv);
 
 static const struct subcommand subcommands[] = {
+	{"run", "[OPTIONS] -- PROGRAM ...", "run a program with its memory in Quire", run_main},
+	{"trace", "[OPTIONS] FILE", "print what a run has traced", trace_main},
 	{"shell", "[OPTIONS] [SCRIPT]", "drive a virtual memory system by commands", shell_main},
 	{"diff", "[OPTIONS] [SCRIPT]", "run a script on Quire and on the kernel, and compare",
 	 diff_main},
@@ -29,9 +31,9 @@ static void print_help(FILE *stream)
 {
 	fputs("usage: quire SUBCOMMAND ...\n", stream);
 	for (size_t i = 0; i < sizeof(subcommands) / sizeof(subcommands[0]); i++)
-		fprintf(stream, "  %-6s %-20s %s\n", subcommands[i].name, subcommands[i].usage,
+		fprintf(stream, "  %-6s %-25s %s\n", subcommands[i].name, subcommands[i].usage,
 			subcommands[i].help);
-	fputs("  --version                   print the version\n"
+	fputs("  --version                        print the version\n"
 	      "exit status: 0 success; 1 failure or difference; 2 wrong usage; 69 something is "
 	      "missing\n",
 	      stream);

@@ -23,6 +23,7 @@ struct subcommand {
 
 int shell_main(int argc, char **argv);
 int diff_main(int argc, char **argv);
+int trace_main(int argc, char **argv);
 int run_main(int argc, char **argv);
 
 #endif

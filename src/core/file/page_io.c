@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "core/file/internal.h"
 #include "core/instance/instance.h"
+#include "core/instance/trace.h"
 #include "core/reclaim/vmscan.h"
 
 #include <errno.h>
@@ -83,6 +84,7 @@ static void account_written(struct page_io *io, int error)
 		if (error)
 			mapping_mark_dirty(mapping, page);
 		xa_clear_mark(&mapping->i_pages, page->index, XA_MARK_WRITEBACK);
+		trace_page(quire, QUIRE_TRACE_WRITEBACK, page, error);
 	}
 	atomic_fetch_sub_explicit(&mapping->writeback_pages, request->nr_segments,
 				  memory_order_relaxed);
