@@ -38,6 +38,14 @@ enum quire_file_io {
 int quire_file_store_create(int fd, bool writable, enum quire_file_io io,
 			    struct quire_store **store);
 
+/* In the end the descriptor is given to `close_fd` instead of close(2). Before the store is used.
+ */
+void quire_file_store_on_close(struct quire_store *store, void (*close_fd)(void *context, int fd),
+			       void *context);
+
+/* The descriptor, or -1: the store is not one of a file. */
+int quire_file_store_fd(const struct quire_store *store);
+
 /* Whether the store's transfers may go through io_uring. */
 bool quire_file_store_uses_ring(const struct quire_store *store);
 

@@ -231,7 +231,10 @@ static void file_close(struct quire_store *base)
 		quire_park(&store->under_way, under_way);
 	if (store->ring)
 		file_ring_put(store->ring);
-	close(store->fd);
+	if (store->close_fd)
+		store->close_fd(store->close_context, store->fd);
+	else
+		close(store->fd);
 	quire_free(store);
 }
 
@@ -274,6 +277,20 @@ int quire_file_store_create(int fd, bool writable, enum quire_file_io io,
 		store->try_now = 1u << QUIRE_READ | 1u << QUIRE_WRITE;
 	*result = &store->base;
 	return 0;
+}
+
+void quire_file_store_on_close(struct quire_store *base, void (*close_fd)(void *context, int fd),
+			       void *context)
+{
+	struct file_store *store = file_store(base);
+
+	store->close_fd = close_fd;
+	store->close_context = context;
+}
+
+int quire_file_store_fd(const struct quire_store *store)
+{
+	return store->ops == &file_ops ? file_store(store)->fd : -1;
 }
 
 bool quire_file_store_uses_ring(const struct quire_store *store)

@@ -19,6 +19,8 @@ struct file_ring;
 struct file_store {
 	struct quire_store base;
 	int fd;
+	void (*close_fd)(void *context, int fd); /* NULL: close(2) */
+	void *close_context;
 	struct file_ring *ring; /* NULL: plain transfers */
 	/* Bit per direction: the file system can tell which transfers need not wait, and submit()
 	 * does those itself. */

@@ -164,9 +164,9 @@ int inodes_destroy(struct quire *quire);
 
 /* A handle on the inode (takes its own reference). NULL: no memory. */
 struct file *file_alloc(struct inode *inode, uint32_t mode);
-/* A handle that is open with this mode already, with one more use of it, or a new one. NULL: no
- * memory. */
-struct file *file_share(struct inode *inode, uint32_t mode);
+/* A handle that is open with this mode and path already, with one more use of it, or a new one.
+ * NULL: no memory. */
+struct file *file_share(struct inode *inode, uint32_t mode, const char *path);
 /* The same in two steps, the second of which cannot fail, with a path of its own. A file that is
  * not bound is given back by quire_free(). */
 struct file *file_prepare(const char *path);

@@ -57,19 +57,25 @@ static bool get_file_unless_closed(struct file *file)
 	return false;
 }
 
-struct file *file_share(struct inode *inode, uint32_t mode)
+struct file *file_share(struct inode *inode, uint32_t mode, const char *path)
 {
 	struct file *file, *found = NULL;
 
 	spin_lock(&inode->quire->inodes_lock);
 	list_for_each_entry (file, &inode->i_files, f_list) {
-		if (file->f_mode == mode && get_file_unless_closed(file)) {
+		if (file->f_mode == mode && !strcmp(file->f_path, path) &&
+		    get_file_unless_closed(file)) {
 			found = file;
 			break;
 		}
 	}
 	spin_unlock(&inode->quire->inodes_lock);
-	return found ? found : file_alloc(inode, mode);
+	if (!found) {
+		found = file_prepare(path);
+		if (found)
+			file_bind(found, inode, mode);
+	}
+	return found;
 }
 
 void get_file(struct file *file)

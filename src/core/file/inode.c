@@ -181,6 +181,16 @@ static struct inode *inode_find(struct quire *quire, uint64_t dev, uint64_t ino)
 	return NULL;
 }
 
+struct inode *inode_lookup(struct quire *quire, uint64_t dev, uint64_t ino)
+{
+	struct inode *inode;
+
+	spin_lock(&quire->inodes_lock);
+	inode = inode_find(quire, dev, ino);
+	spin_unlock(&quire->inodes_lock);
+	return inode;
+}
+
 /* The inode has a store already: a writable one takes the place of a read-only one, any other is
  * not needed. */
 static void inode_offer_store(struct inode *inode, struct quire_store *store)
@@ -249,9 +259,7 @@ int inode_get(struct quire *quire, uint64_t dev, uint64_t ino, const char *name,
 	struct inode *made = NULL, *found;
 	int error;
 
-	spin_lock(&quire->inodes_lock);
-	found = inode_find(quire, dev, ino);
-	spin_unlock(&quire->inodes_lock);
+	found = inode_lookup(quire, dev, ino);
 	if (!found) {
 		inodes_reap(quire);
 		error = inode_make(quire, name, store, &made);

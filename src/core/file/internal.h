@@ -78,6 +78,11 @@ void mapping_forget_shadows(struct address_space *mapping);
 
 /* truncate.c */
 
+/* After this no write of a page from `first` on is under way, nor begins one by the old size. */
+void settle_writeback(struct address_space *mapping, pgoff_t first);
+/* Unmaps and drops every page that lies beyond `size`, private copies too. V held for writing. */
+void drop_beyond(struct address_space *mapping, uint64_t size);
+
 /* Zeroes from byte `size` to the end of its page, if that is cached: before the file grows past it,
  * or after it was cut there. */
 void zero_cached_tail(struct address_space *mapping, uint64_t size);

@@ -90,8 +90,7 @@ void truncate_inode_pages(struct address_space *mapping, pgoff_t first, pgoff_t 
 	}
 }
 
-/* After this no write of a page from `first` on is under way, nor begins one by the old size. */
-static void settle_writeback(struct address_space *mapping, pgoff_t first)
+void settle_writeback(struct address_space *mapping, pgoff_t first)
 {
 	struct page *pages[PAGEVEC_SIZE];
 	uint32_t count;
@@ -171,7 +170,7 @@ int inode_extend(struct inode *inode, uint64_t size)
 	return 0;
 }
 
-static void drop_beyond(struct address_space *mapping, uint64_t size)
+void drop_beyond(struct address_space *mapping, uint64_t size)
 {
 	const pgoff_t first = (size >> PAGE_SHIFT) + (PAGE_OFFSET(size) ? 1 : 0);
 
