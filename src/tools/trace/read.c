@@ -40,9 +40,12 @@ static int read_block(struct reader *reader, void *block, size_t bytes)
 		return broken(reader, strerror(errno));
 	if (done == 0)
 		return 0;
-	if (done < bytes)
-		return broken(reader, "the file ends within a record: the run was killed, or the "
-				      "file was cut off");
+	if (done < bytes) {
+		broken(reader, "the file ends within a record: the run was killed, or the file was "
+			       "cut off");
+		reader->file->incomplete = true;
+		return 0;
+	}
 	reader->offset += bytes;
 	return 1;
 }
@@ -88,13 +91,15 @@ static int read_name(struct reader *reader, const struct trace_record *record)
 	name = calloc(1, bytes + 1);
 	if (!name)
 		return no_memory(reader);
-	if ((bytes && read_block(reader, name, bytes) <= 0) ||
-	    store_name(reader, record->mapping, name)) {
+	if (bytes && read_block(reader, name, bytes) <= 0) {
 		free(name);
-		return -1;
+		return reader->file->incomplete ? 0 : -1;
 	}
 	name[record->length] = '\0';
-	return 0;
+	if (store_name(reader, record->mapping, name) == 0)
+		return 0;
+	free(name);
+	return -1;
 }
 
 static int store_record(struct reader *reader, const struct trace_record *record)

@@ -5,6 +5,7 @@
 #ifndef QUIRE_TOOLS_TRACE_TRACE_H
 #define QUIRE_TOOLS_TRACE_TRACE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -14,7 +15,8 @@ struct trace_file {
 	struct trace_header header;
 	struct trace_record *records; /* owned: in order of time */
 	size_t nr_records;
-	char **names; /* owned: of mapping id i + 1; may be NULL */
+	bool incomplete; /* the file ends within a record */
+	char **names;    /* owned: of mapping id i + 1; may be NULL */
 	size_t nr_names;
 };
 

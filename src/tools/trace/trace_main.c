@@ -16,7 +16,8 @@ static const char help[] =
 	"chrome://tracing\n"
 	"  -o, --output=FILE         write there instead of standard output\n"
 	"  -h, --help                this text\n"
-	"exit status: 0 success; 1 the trace cannot be read or printed; 2 wrong usage\n";
+	"exit status: 0 success; 1 the trace cannot be read or printed, or is cut off; 2 wrong "
+	"usage\n";
 
 static int usage(const char *what)
 {
@@ -53,6 +54,8 @@ static int print_trace(const char *path, printer *print, const char *output)
 
 	if (trace_read(path, &file) == 0)
 		status = print_to(&file, print, output);
+	if (file.incomplete)
+		status = QUIRE_EXIT_FAILED;
 	trace_release(&file);
 	return status;
 }
