@@ -8,6 +8,7 @@
 #ifndef QUIRE_BASE_CONTENTS_H
 #define QUIRE_BASE_CONTENTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,6 +29,18 @@
 #else
 #define QUIRE_UNWATCHED
 #endif
+
+/* Whether all of it is zero just now; `bytes` is a multiple of 8, not 0. */
+static inline QUIRE_UNWATCHED bool contents_are_zero(const void *memory, size_t bytes)
+{
+	const volatile uint64_t *word = memory;
+	const volatile uint64_t *end = word + bytes / sizeof(*word);
+
+	while (word < end)
+		if (*word++)
+			return false;
+	return true;
+}
 
 /* A word of contents: any type, changed by anyone. */
 typedef uint64_t contents_word __attribute__((aligned(1), may_alias));

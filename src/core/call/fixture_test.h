@@ -160,17 +160,23 @@ static inline int store(struct fixture *f, uint64_t page, uint8_t byte)
 	return store_in(f->mm, page, byte);
 }
 
+/* `n` as long as that is a byte, and never 0 beyond: pages of zeros need no swap. */
+static inline uint8_t page_byte(uint64_t n)
+{
+	return (uint8_t)(n ? (n - 1) % 255 + 1 : 0);
+}
+
 /* Page `page` + i gets the byte `first` + i. */
 static inline void store_pages(struct fixture *f, uint64_t page, uint64_t pages, uint8_t first)
 {
 	for (uint64_t i = 0; i < pages; i++)
-		assert_int_equal(store(f, page + i, (uint8_t)(first + i)), 0);
+		assert_int_equal(store(f, page + i, page_byte(first + i)), 0);
 }
 
 static inline void assert_pages(struct fixture *f, uint64_t page, uint64_t pages, uint8_t first)
 {
 	for (uint64_t i = 0; i < pages; i++)
-		assert_int_equal(load(f, page + i), (uint8_t)(first + i));
+		assert_int_equal(load(f, page + i), page_byte(first + i));
 }
 
 static inline void assert_all(struct fixture *f, uint64_t page, uint64_t pages, int what)

@@ -5,6 +5,7 @@
  */
 #include "core/fault/fault_steps.h"
 #include "core/instance/instance.h"
+#include "core/instance/trace.h"
 #include "core/reclaim/vmscan.h"
 #include "core/vma/vma.h"
 
@@ -28,13 +29,17 @@ bool fault_lock_pte(struct vm_fault *vmf)
 	return false;
 }
 
-void fault_publish(struct vm_fault *vmf)
+void fault_publish_range(struct vm_fault *vmf, uint64_t start, uint64_t end)
 {
 	struct quire_machine *machine = vmf->mm->quire->machine;
 
 	if (machine->ops->publish)
-		machine->ops->publish(machine, vmf->mm->machine_context, vmf->address,
-				      vmf->address + PAGE_SIZE);
+		machine->ops->publish(machine, vmf->mm->machine_context, start, end);
+}
+
+void fault_publish(struct vm_fault *vmf)
+{
+	fault_publish_range(vmf, vmf->address, vmf->address + PAGE_SIZE);
 }
 
 /*
@@ -123,14 +128,18 @@ static struct vm_area_struct *find_vma_or_grow(struct mm_struct *mm, uint64_t ad
 static uint32_t fault_locked(struct mm_struct *mm, uint64_t address, uint32_t flags,
 			     struct mem_cgroup **memcg)
 {
+	const int64_t start = trace_enabled(mm->quire) ? quire_now(mm->quire) : 0;
 	struct vm_area_struct *vma = find_vma_or_grow(mm, address);
 	uint32_t result;
 
 	if (!vma)
-		return VM_FAULT_MAPERR;
-	if (!access_allowed(vma, flags))
-		return VM_FAULT_ACCERR;
-	result = handle_mm_fault(vma, address, flags);
+		result = VM_FAULT_MAPERR;
+	else if (!access_allowed(vma, flags))
+		result = VM_FAULT_ACCERR;
+	else
+		result = handle_mm_fault(vma, address, flags);
+	if (trace_enabled(mm->quire))
+		trace_fault(mm, vma, address, flags, result, start);
 	if (unlikely(result & VM_FAULT_OOM)) {
 		*memcg = vma_memcg(vma);
 		memcg_get(*memcg);
@@ -140,7 +149,6 @@ static uint32_t fault_locked(struct mm_struct *mm, uint64_t address, uint32_t fl
 
 uint32_t handle_user_fault(struct mm_struct *mm, uint64_t address, uint32_t flags)
 {
-	const struct quire_events *events = &mm->quire->params.events;
 	struct mem_cgroup *memcg = NULL;
 	uint32_t result;
 
@@ -154,7 +162,5 @@ uint32_t handle_user_fault(struct mm_struct *mm, uint64_t address, uint32_t flag
 			out_of_memory(mm->quire, memcg);
 		memcg_put(memcg);
 	}
-	if (unlikely(events->fault))
-		events->fault(events->context, mm, address, flags, result & VM_FAULT_ERROR);
 	return result;
 }

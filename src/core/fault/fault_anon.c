@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults of anonymous private memory: a read of nothing maps the shared zero page, the first write
- * a fresh one.
+ * Faults of anonymous private memory: a read of nothing maps the shared zero page (unless the
+ * machine would rather not fault twice), the first write a fresh one.
  */
 #include "base/contents.h"
 #include "core/fault/fault_steps.h"
@@ -9,13 +9,18 @@
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
 
+bool fault_prepare_anon(struct vm_fault *vmf)
+{
+	return likely(atomic_load_explicit(&vmf->vma->anon_vma, memory_order_acquire)) ||
+	       !anon_vma_prepare(vmf->vma);
+}
+
 uint32_t fault_alloc_anon(struct vm_fault *vmf, const struct page *source)
 {
 	struct quire *quire = vmf->mm->quire;
 	struct page *page;
 
-	if (unlikely(!atomic_load_explicit(&vmf->vma->anon_vma, memory_order_acquire)) &&
-	    anon_vma_prepare(vmf->vma))
+	if (unlikely(!fault_prepare_anon(vmf)))
 		return VM_FAULT_OOM;
 	page = alloc_page(quire, GFP_RECLAIM | (source ? 0 : GFP_ZERO));
 	if (unlikely(!page))
@@ -67,8 +72,12 @@ uint32_t do_anonymous_page(struct vm_fault *vmf)
 {
 	uint32_t result;
 
-	if (!(vmf->flags & FAULT_WRITE))
+	if (!(vmf->flags & FAULT_WRITE) && !vmf->mm->quire->params.no_zero_page)
 		return map_zero_page(vmf);
+	if (unlikely(!fault_prepare_anon(vmf)))
+		return VM_FAULT_OOM;
+	if (fault_anon_around(vmf, &result))
+		return result;
 	result = fault_alloc_anon(vmf, NULL);
 	if (unlikely(result))
 		return result;

@@ -112,8 +112,7 @@ static uint32_t do_cow_fault(struct vm_fault *vmf)
 	uint32_t result;
 
 	/* Before the page is known to be there: this is what a failed write leaves behind. */
-	if (unlikely(!atomic_load_explicit(&vmf->vma->anon_vma, memory_order_acquire)) &&
-	    anon_vma_prepare(vmf->vma))
+	if (unlikely(!fault_prepare_anon(vmf)))
 		return VM_FAULT_OOM;
 	result = get_locked_page(vmf);
 	if (unlikely(result))

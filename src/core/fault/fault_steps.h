@@ -20,6 +20,11 @@ uint32_t do_swap_page(struct vm_fault *vmf);
  * it. */
 uint32_t do_wp_page(struct vm_fault *vmf);
 
+/* The VMA has its anon_vma now. False: no memory. */
+bool fault_prepare_anon(struct vm_fault *vmf);
+/* An empty entry of anonymous memory, the VMA having its anon_vma: fills it and empty ones around
+ * it, as params.anon_fault_around allows. False: nothing was done. */
+bool fault_anon_around(struct vm_fault *vmf, uint32_t *result);
 /* A charged page for new anonymous memory, zero-filled or a copy of `source`, with one reference in
  * vmf->page, after the VMA got its anon_vma; or VM_FAULT_OOM. */
 uint32_t fault_alloc_anon(struct vm_fault *vmf, const struct page *source);
@@ -28,7 +33,8 @@ bool fault_lock_pte(struct vm_fault *vmf);
 /* Under the entry's lock: maps vmf->page, fresh and anonymous, over nothing or over what was
  * cleared and revoked; the page's reference becomes the entry's. */
 void fault_map_new_anon(struct vm_fault *vmf);
-/* The entry became present or more permissive. */
+/* The entry, or some of [start, end), became present or more permissive. */
 void fault_publish(struct vm_fault *vmf);
+void fault_publish_range(struct vm_fault *vmf, uint64_t start, uint64_t end);
 
 #endif

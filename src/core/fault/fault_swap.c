@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Faults of swapped pages: the page comes back from the swap cache or the swap area.
+ * Faults of swapped pages: the page comes back from the swap cache or the swap area, and with it
+ * neighbours that are in the swap cache, where the instance fills around faults.
  */
 #include "core/fault/fault_steps.h"
 #include "core/instance/instance.h"
@@ -8,6 +9,9 @@
 #include "core/rmap/rmap.h"
 
 #include <errno.h>
+
+/* Swap fault-around. */
+#define SWAP_AROUND_BYTES (16 * PAGE_SIZE)
 
 /*
  * Finds the page of the entry, locked, with a reference in vmf->page, and still the swap cache's
@@ -34,13 +38,17 @@ static uint32_t get_locked_swap_page(struct vm_fault *vmf, swp_entry_t entry)
 	return VM_FAULT_RETRY;
 }
 
-/* Under the entry's lock and the page's: the swap entry gives way to the page. */
-static void map_swapped_page(struct vm_fault *vmf, swp_entry_t entry)
+/*
+ * Under the entry's lock and the page's: the swap entry gives way to the page, whose reference
+ * becomes the entry's. `accessed`: PTE_ACCESSED or 0. Returns the new entry.
+ */
+static pteval_t map_swapped_page(struct vm_fault *vmf, pteval_t accessed)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	struct mm_struct *mm = vmf->mm;
+	const swp_entry_t entry = pte_to_swp_entry(vmf->orig_pte);
 	bool exclusive = vmf->orig_pte & SWP_EXCLUSIVE;
-	pteval_t bits = vma->vm_page_prot | PTE_ACCESSED;
+	pteval_t bits = vma->vm_page_prot | accessed;
 
 	/* The last holder of the slot, with no other mapping of the page: nobody shares it any
 	 * more. */
@@ -50,11 +58,77 @@ static void map_swapped_page(struct vm_fault *vmf, swp_entry_t entry)
 	if (page_test(vmf->page, PG_writeback))
 		exclusive = false;
 	if (exclusive && (vmf->flags & FAULT_WRITE))
-		bits |= PTE_WRITE | PTE_DIRTY;
+		bits |= PTE_WRITE | PTE_DIRTY | PTE_ACCESSED;
 	page_add_anon_rmap(vmf->page, vma, vmf->address, exclusive);
 	add_mm_rss(mm, MM_SWAPENTS, -1);
 	add_mm_rss(mm, MM_ANONPAGES, 1);
-	set_pte(vmf->pte, pfn_pte(page_to_pfn(&mm->quire->zone, vmf->page), bits));
+	bits = pfn_pte(page_to_pfn(&mm->quire->zone, vmf->page), bits);
+	set_pte(vmf->pte, bits);
+	return bits;
+}
+
+/* The slot has one holder less; a page that may be written needs no copy there. Page locked. */
+static void give_up_slot(struct vm_fault *vmf, pteval_t mapped)
+{
+	struct quire *quire = vmf->mm->quire;
+
+	swap_free(quire, pte_to_swp_entry(vmf->orig_pte));
+	if (mapped & PTE_WRITE)
+		try_to_free_swap(quire, vmf->page);
+}
+
+/* Under the table's lock: maps a neighbour's page if it can be had without waiting. */
+static bool map_neighbour(struct vm_fault *vmf)
+{
+	struct quire *quire = vmf->mm->quire;
+	const pteval_t accessed = quire->params.premark_accessed ? PTE_ACCESSED : 0;
+	swp_entry_t entry;
+	bool mapped;
+
+	vmf->orig_pte = pte_load(vmf->pte);
+	if (!pte_swap(vmf->orig_pte))
+		return false;
+	entry = pte_to_swp_entry(vmf->orig_pte);
+	vmf->page = swap_cache_get_page(quire, entry);
+	if (!vmf->page)
+		return false;
+	if (!page_test(vmf->page, PG_uptodate) || !trylock_page(vmf->page)) {
+		put_page(quire, vmf->page);
+		return false;
+	}
+	mapped = page_test(vmf->page, PG_swapcache) && vmf->page->private == entry.value &&
+		 !page_test(vmf->page, PG_writeback);
+	if (mapped) {
+		swap_note_readahead_hit(quire, entry, vmf->page);
+		give_up_slot(vmf, map_swapped_page(vmf, accessed));
+	}
+	unlock_page(vmf->page);
+	if (!mapped)
+		put_page(quire, vmf->page);
+	return mapped;
+}
+
+/* Under the table's lock: what readahead brought in beside the page of the fault is mapped with it,
+ * so that it needs no faults of its own. */
+static void map_neighbours(const struct vm_fault *vmf)
+{
+	struct quire *quire = vmf->mm->quire;
+	const uint64_t bytes = min_u64(quire->params.anon_fault_around, SWAP_AROUND_BYTES);
+	const uint64_t window = vmf->address & ~(bytes - 1);
+	const uint64_t end = min_u64(window + bytes, vmf->vma->vm_end);
+	uint32_t mapped = 0;
+
+	if (vmf->vma->vm_flags & VM_RAND_READ)
+		return;
+	for (uint64_t at = max_u64(window, vmf->vma->vm_start); at < end; at += PAGE_SIZE) {
+		struct vm_fault neighbour = *vmf;
+
+		neighbour.address = at;
+		neighbour.pte += (int64_t)(at - vmf->address) / (int64_t)PAGE_SIZE;
+		mapped += map_neighbour(&neighbour);
+	}
+	if (mapped)
+		count_event(quire, EVENT_FAULT_AROUND, mapped);
 }
 
 uint32_t do_swap_page(struct vm_fault *vmf)
@@ -71,12 +145,11 @@ uint32_t do_swap_page(struct vm_fault *vmf)
 		put_page(quire, vmf->page);
 		return VM_FAULT_RETRY;
 	}
-	map_swapped_page(vmf, entry);
-	mapped = pte_load(vmf->pte);
+	mapped = map_swapped_page(vmf, PTE_ACCESSED);
+	if (quire->params.anon_fault_around > PAGE_SIZE)
+		map_neighbours(vmf);
 	spin_unlock(vmf->ptl);
-	swap_free(quire, entry);
-	if (mapped & PTE_WRITE)
-		try_to_free_swap(quire, vmf->page);
+	give_up_slot(vmf, mapped);
 	unlock_page(vmf->page);
 	fault_publish(vmf);
 	/* A write to a page that others share goes on as a write fault of a present page. */

@@ -48,8 +48,9 @@ static bool map_one_page(struct vm_fault *vmf, struct page *page)
 
 	if (!pte_none(pte_load(entry)))
 		return false;
-	/* Only what was really accessed counts as used when reclaim looks. */
-	if (page->index == vmf->pgoff)
+	/* Only what was really accessed counts as used when reclaim looks, unless the machine needs
+	 * the bit. */
+	if (page->index == vmf->pgoff || vmf->mm->quire->params.premark_accessed)
 		bits |= PTE_ACCESSED;
 	page_add_file_rmap(page);
 	set_pte(entry, pfn_pte(page_to_pfn(&vmf->mm->quire->zone, page), bits));

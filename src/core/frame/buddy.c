@@ -248,6 +248,45 @@ struct page *zone_alloc_unfailing(struct zone *zone, uint32_t order, uint32_t gf
 	return page;
 }
 
+/* zone->lock held. As few and as large blocks as make up `n` frames. */
+static uint32_t buddy_take_runs(struct zone *zone, struct page **pages, uint32_t n)
+{
+	uint32_t count = 0;
+
+	while (count < n) {
+		uint32_t order = 31 - (uint32_t)__builtin_clz(n - count);
+		struct page *page = buddy_take(zone, order);
+
+		if (!page)
+			return count + buddy_take_frames(zone, pages + count, n - count);
+		for (uint32_t i = 0; i < 1u << order; i++)
+			pages[count++] = page + i;
+	}
+	return count;
+}
+
+uint32_t zone_alloc_ahead(struct zone *zone, struct page **pages, uint32_t n)
+{
+	uint32_t count = 0;
+	int64_t spare;
+
+	QUIRE_ASSERT(1, n <= 1u << MAX_ORDER);
+	if (quire_should_fail(FAIL_FRAME))
+		return 0;
+	do {
+		spin_lock(&zone->lock);
+		spare = zone_available(zone, GFP_RESERVE) - (int64_t)zone->watermark[WMARK_HIGH];
+		if (spare > 0)
+			count = buddy_take_runs(zone, pages, (uint32_t)min_u64(n, (uint64_t)spare));
+		spin_unlock(&zone->lock);
+	} while (!count && spare > 0 && zone_online_section(zone));
+	for (uint32_t i = 0; i < count; i++) {
+		QUIRE_ASSERT(1, frame_poison_intact(zone, pages[i], 0));
+		folio_prepare(pages[i], 0);
+	}
+	return count;
+}
+
 struct page *zone_alloc(struct zone *zone, uint32_t order, uint32_t gfp)
 {
 	if (quire_should_fail(FAIL_FRAME))

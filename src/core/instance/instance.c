@@ -19,6 +19,7 @@
 #define SECTION_UNIT (2 * MIB)
 #define SECTION_DEFAULT (128 * MIB)
 #define FAULT_AROUND_DEFAULT 65536
+#define ANON_FAULT_AROUND_MAX (2 * MIB)
 #define READAHEAD_DEFAULT 131072
 #define SWAPPINESS_DEFAULT 60
 #define SWAPPINESS_MAX 200
@@ -35,6 +36,11 @@ static uint32_t with_default_or_none(uint32_t value, uint32_t standard)
 	return value == UINT32_MAX ? 0 : with_default(value, standard);
 }
 
+static bool fault_around_sane(uint32_t bytes)
+{
+	return bytes >= PAGE_SIZE && !(bytes & (bytes - 1));
+}
+
 static int fill_params(const struct quire_params *given, struct quire_params *params)
 {
 	if (given->size != sizeof(*given))
@@ -46,13 +52,15 @@ static int fill_params(const struct quire_params *given, struct quire_params *pa
 	params->overcommit_ratio = with_default(given->overcommit_ratio, OVERCOMMIT_RATIO_DEFAULT);
 	params->max_map_count = with_default(given->max_map_count, MAX_MAP_COUNT_DEFAULT);
 	params->fault_around = with_default(given->fault_around, FAULT_AROUND_DEFAULT);
+	params->anon_fault_around = with_default(given->anon_fault_around, PAGE_SIZE);
 	params->readahead = with_default_or_none(given->readahead, READAHEAD_DEFAULT);
 	params->swappiness = with_default_or_none(given->swappiness, SWAPPINESS_DEFAULT);
 
 	if (params->memory < MEMORY_MIN || params->section % SECTION_UNIT ||
 	    params->overcommit > QUIRE_OVERCOMMIT_NEVER || params->swappiness > SWAPPINESS_MAX ||
-	    params->fault_around < PAGE_SIZE ||
-	    (params->fault_around & (params->fault_around - 1)) ||
+	    !fault_around_sane(params->fault_around) ||
+	    !fault_around_sane(params->anon_fault_around) ||
+	    params->anon_fault_around > ANON_FAULT_AROUND_MAX ||
 	    !reclaim_policy_find(params->policy))
 		return -EINVAL;
 	return 0;

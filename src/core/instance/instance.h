@@ -42,6 +42,7 @@ enum quire_event {
 	EVENT_REVOKE,             /* calls of the machine's revoke */
 	EVENT_WRITE_ERROR,        /* page writes that failed */
 	EVENT_OOM,                /* verdicts */
+	EVENT_ZERO_DROPPED,       /* anonymous pages of zeros, freed instead of swapped out */
 	QUIRE_EVENTS
 };
 

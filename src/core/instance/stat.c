@@ -61,6 +61,7 @@ static void stat_events(struct quire *quire, struct quire_stat *stat)
 		{EVENT_REVOKE, &stat->revokes},
 		{EVENT_WRITE_ERROR, &stat->write_errors},
 		{EVENT_OOM, &stat->oom_kills},
+		{EVENT_ZERO_DROPPED, &stat->zero_dropped},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)

@@ -180,7 +180,7 @@ static void lru_add_one(struct lruvec *lruvec, struct page *page)
 }
 
 /* Neighbours in a batch mostly belong to one group, whose lock is kept. */
-static void drain_pages(struct quire *quire, struct page **pages, uint32_t count)
+void lru_add_pages(struct page **pages, uint32_t count)
 {
 	struct lruvec *lruvec = NULL;
 
@@ -194,8 +194,6 @@ static void drain_pages(struct quire *quire, struct page **pages, uint32_t count
 	}
 	if (lruvec)
 		lruvec_unlock(lruvec);
-	for (uint32_t i = 0; i < count; i++)
-		put_page(quire, pages[i]);
 }
 
 static void drain_batch(struct quire *quire, struct lru_batch *batch)
@@ -209,7 +207,9 @@ static void drain_batch(struct quire *quire, struct lru_batch *batch)
 		pages[i] = batch->pages[i];
 	batch->count = 0;
 	spin_unlock(&batch->lock);
-	drain_pages(quire, pages, count);
+	lru_add_pages(pages, count);
+	for (uint32_t i = 0; i < count; i++)
+		put_page(quire, pages[i]);
 }
 
 void lru_add_page(struct quire *quire, struct page *page)

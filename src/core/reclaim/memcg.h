@@ -106,6 +106,11 @@ struct mem_cgroup *memcg_find(struct quire *quire, uint64_t id);
  */
 QUIRE_MUST_CHECK int memcg_charge(struct quire *quire, struct mem_cgroup *memcg, struct page *page,
 				  uint32_t gfp);
+/*
+ * Charges the first of `n` pages that are filled ahead of need: without reclaim, and as long as no
+ * budget comes near its end. Returns how many.
+ */
+uint32_t memcg_charge_ahead(struct mem_cgroup *memcg, struct page **pages, uint32_t n);
 /* From put_page(). */
 void memcg_uncharge(struct page *page);
 /* Sets the budget in pages; reclaims down to it. -EBUSY: could not get below (the budget holds from

@@ -174,15 +174,34 @@ static void refill_stock(struct quire *quire, struct mem_cgroup *memcg, uint32_t
 		cancel_charge(displaced, displaced_pages);
 }
 
+/* Usage from which on the end of the budget is near. */
+static uint64_t budget_mark(const struct mem_cgroup *memcg)
+{
+	const uint64_t max = memcg_max(memcg);
+
+	return max == MEMCG_UNLIMITED ? max : max - max / PRESSURE_FRACTION;
+}
+
 static bool near_budget(const struct mem_cgroup *memcg)
 {
-	for (; memcg; memcg = memcg->parent) {
-		const uint64_t max = memcg_max(memcg);
-
-		if (max != MEMCG_UNLIMITED && memcg_usage(memcg) > max - max / PRESSURE_FRACTION)
+	for (; memcg; memcg = memcg->parent)
+		if (memcg_usage(memcg) > budget_mark(memcg))
 			return true;
-	}
 	return false;
+}
+
+/* Pages that can be charged until any budget is near its end. */
+static uint64_t budget_room(const struct mem_cgroup *memcg)
+{
+	uint64_t room = UINT64_MAX;
+
+	for (; memcg; memcg = memcg->parent) {
+		const uint64_t mark = budget_mark(memcg);
+		const uint64_t usage = memcg_usage(memcg);
+
+		room = usage > mark ? 0 : min_u64(room, mark - usage);
+	}
+	return room;
 }
 
 static bool charge_without_reclaim(struct quire *quire, struct mem_cgroup *memcg)
@@ -234,6 +253,16 @@ int memcg_charge(struct quire *quire, struct mem_cgroup *memcg, struct page *pag
 	}
 	atomic_store_explicit(&page->memcg, memcg, memory_order_release);
 	return 0;
+}
+
+uint32_t memcg_charge_ahead(struct mem_cgroup *memcg, struct page **pages, uint32_t n)
+{
+	n = (uint32_t)min_u64(n, budget_room(memcg));
+	if (!n || !try_charge(memcg, n))
+		return 0;
+	for (uint32_t i = 0; i < n; i++)
+		atomic_store_explicit(&pages[i]->memcg, memcg, memory_order_release);
+	return n;
 }
 
 /* Into the stock while that is of the same group, so that a run of them costs little. */

@@ -57,9 +57,10 @@ static uint64_t map(quire_mm *mm, uint64_t pages, int flags, quire_file *file)
 	return address;
 }
 
+/* Never 0: pages of zeros need no swap. */
 static uint8_t byte_of(uint64_t page, uint8_t round)
 {
-	return (uint8_t)(page * 31 + 7 * round + 1);
+	return (uint8_t)((page * 31 + 7 * round) % 255 + 1);
 }
 
 /* One byte at a place of its own in each page. */

@@ -3,7 +3,8 @@
  * Getting rid of pages, each by a chain of steps that any reason to keep it ends:
  *
  *   lock -> not pinned, not under writeback, not in use
- *     -> anonymous: a slot in swap         (add_to_swap)
+ *     -> anonymous: nothing but zeros, and dropped without a trace, or
+ *                   a slot in swap         (add_to_swap)
  *     -> no mapping                        (try_to_unmap)
  *     -> shmem: out of its file            (shmem_move_to_swap)
  *     -> clean: written if need be         (writeback_around_page, swap_writepage)
@@ -16,9 +17,11 @@
  */
 #include "core/reclaim/scan.h"
 
+#include "base/contents.h"
 #include "core/file/filemap.h"
 #include "core/file/writeback.h"
 #include "core/instance/instance.h"
+#include "core/instance/trace.h"
 #include "core/reclaim/lruvec.h"
 #include "core/reclaim/workingset.h"
 #include "core/rmap/rmap.h"
@@ -73,10 +76,24 @@ static enum shrink_result shrink_give_up_swap(struct page *page, struct scan_con
 	return SHRINK_KEEP;
 }
 
+/* Memory that was filled ahead, or given back by its program. The look beforehand is only a guess.
+ */
+static bool shrink_drop_zeros(struct page *page, struct scan_control *control)
+{
+	struct quire *quire = control->quire;
+
+	if (!contents_are_zero(page_address(&quire->zone, page), PAGE_SIZE) ||
+	    !try_to_unmap(page, TTU_ZERO | (control->last_resort ? TTU_WAIT : 0)))
+		return false;
+	count_event(quire, EVENT_ZERO_DROPPED, 1);
+	return true;
+}
+
 static enum shrink_result shrink_unmap(struct page *page, struct scan_control *control)
 {
 	if (page_anon(page) && !page_test(page, PG_swapcache) && !page_test(page, PG_lazyfree) &&
-	    page_mapped(page) && (!control->may_swap || !add_to_swap(control->quire, page)))
+	    page_mapped(page) && !shrink_drop_zeros(page, control) &&
+	    (!control->may_swap || !add_to_swap(control->quire, page)))
 		return SHRINK_KEEP;
 	if (page_mapped(page) && !try_to_unmap(page, control->last_resort ? TTU_WAIT : 0))
 		return shrink_give_up_swap(page, control);
@@ -119,6 +136,7 @@ static enum shrink_result shrink_free(struct page *page, struct scan_control *co
 
 	if (page_mapped(page))
 		return SHRINK_KEEP;
+	trace_page(control->quire, QUIRE_TRACE_EVICT, page, 0);
 	if (page_test(page, PG_swapcache))
 		removed = swap_cache_remove_if_unused(control->quire, page,
 						      workingset_eviction(page));

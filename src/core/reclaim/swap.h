@@ -86,6 +86,8 @@ struct page *swap_cache_get_page(struct quire *quire, swp_entry_t entry);
  */
 QUIRE_MUST_CHECK int swapin_page(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg,
 				 bool readahead, bool *major, struct page **page);
+/* The cached page of the entry is about to be used: if it was read ahead, the window grows. */
+void swap_note_readahead_hit(struct quire *quire, swp_entry_t entry, struct page *page);
 /*
  * Starts reading the pages of entries into the swap cache, without waiting; neighbouring slots that
  * stand one after the other in the array become one request. Takes free frames alone. False: there

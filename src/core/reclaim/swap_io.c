@@ -10,6 +10,7 @@
  * the read fails the page leaves the cache, not uptodate; the entry stays and can be tried again.
  */
 #include "base/alloc.h"
+#include "core/instance/trace.h"
 #include "core/reclaim/lruvec.h"
 #include "core/reclaim/swap_area.h"
 #include "core/reclaim/workingset.h"
@@ -100,6 +101,7 @@ static void swap_write_end_page(struct quire *quire, struct page *page, bool suc
 {
 	if (success) {
 		count_event(quire, EVENT_SWAP_OUT, 1);
+		trace_page(quire, QUIRE_TRACE_SWAP_OUT, page, 0);
 		page_clear(page, PG_error);
 	} else {
 		count_event(quire, EVENT_WRITE_ERROR, 1);
@@ -176,6 +178,7 @@ static void swap_read_end_page(struct quire *quire, struct page *page, bool succ
 	if (success) {
 		page_set(page, PG_uptodate);
 		count_event(quire, EVENT_SWAP_IN, 1);
+		trace_page(quire, QUIRE_TRACE_SWAP_IN, page, 0);
 	} else {
 		page_set(page, PG_error);
 		delete_from_swap_cache(quire, page);
@@ -347,19 +350,23 @@ static int swap_wait_uptodate(struct quire *quire, struct page *page, bool *majo
 	return -EIO;
 }
 
+void swap_note_readahead_hit(struct quire *quire, swp_entry_t entry, struct page *page)
+{
+	if (page_test_and_clear(page, PG_readahead))
+		atomic_fetch_add_explicit(&swap_entry_area(quire, entry)->readahead_hits, 1,
+					  memory_order_relaxed);
+}
+
 int swapin_page(struct quire *quire, swp_entry_t entry, struct mem_cgroup *memcg, bool readahead,
 		bool *major, struct page **result)
 {
-	struct swap_area *area = swap_entry_area(quire, entry);
 	struct page *page;
 	int error;
 
 	for (;;) {
 		page = swap_cache_get_page(quire, entry);
 		if (page) {
-			if (page_test_and_clear(page, PG_readahead))
-				atomic_fetch_add_explicit(&area->readahead_hits, 1,
-							  memory_order_relaxed);
+			swap_note_readahead_hit(quire, entry, page);
 			break;
 		}
 		if (!swap_count(quire, entry))

@@ -60,6 +60,8 @@ void reclaim_destroy(struct quire *quire);
 /* The page was charged and is visible: puts it on its group's lists (through the thread's batch,
  * which holds a reference). */
 void lru_add_page(struct quire *quire, struct page *page);
+/* Many at once, each of which somebody holds or maps until this returns. */
+void lru_add_pages(struct page **pages, uint32_t count);
 void lru_add_drain(struct quire *quire);     /* this thread's batch */
 void lru_add_drain_all(struct quire *quire); /* all batches */
 /* Last reference gone: off the list. */

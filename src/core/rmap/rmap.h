@@ -120,6 +120,8 @@ uint32_t page_mkclean(struct page *page);
 enum ttu_flags {
 	TTU_IGNORE_MLOCK = 1, /* VM_LOCKED mappings too */
 	TTU_WAIT = 2,         /* wait for the reverse map's lock */
+	TTU_ZERO = 4, /* private anonymous memory whose contents are zero: its entries become
+			 empty */
 };
 
 /*

@@ -6,6 +6,7 @@
  */
 #include "core/rmap/rmap.h"
 
+#include "base/contents.h"
 #include "core/file/filemap.h"
 #include "core/instance/instance.h"
 #include "core/pgtable/mmu_gather.h"
@@ -31,6 +32,19 @@ static bool unmap_lazyfree(struct page *page, struct vm_area_struct *vma, pte_t 
 	return true;
 }
 
+/* A page of zeros needs no copy anywhere: an empty entry means the same. The CPUs have left it, so
+ * this is what it holds. */
+static bool unmap_zeros(struct page *page, struct vm_area_struct *vma, pte_t *pte, pteval_t old)
+{
+	if (!contents_are_zero(page_address(&vma->vm_mm->quire->zone, page), PAGE_SIZE) ||
+	    !only_mapped(page)) {
+		set_pte(pte, old);
+		return false;
+	}
+	add_mm_rss(vma->vm_mm, MM_ANONPAGES, -1);
+	return true;
+}
+
 /* The entry now holds the page's swap entry, which remembers whether nobody shares the page. */
 static void unmap_to_swap(struct page *page, struct vm_area_struct *vma, pte_t *pte, pteval_t old)
 {
@@ -49,6 +63,8 @@ static void unmap_to_swap(struct page *page, struct vm_area_struct *vma, pte_t *
 
 static bool unmap_anon(struct page *page, struct vm_area_struct *vma, pte_t *pte, pteval_t old)
 {
+	if (!page_test(page, PG_swapcache) && !page_test(page, PG_lazyfree))
+		return unmap_zeros(page, vma, pte, old);
 	if (page_test(page, PG_lazyfree))
 		return unmap_lazyfree(page, vma, pte, old);
 	unmap_to_swap(page, vma, pte, old);
@@ -71,8 +87,12 @@ static bool must_keep(const struct page *page, const struct vm_area_struct *vma,
 	if (!page_anon(page))
 		return false;
 	/* Pins are taken under the entry's lock: one that is not there yet will find no entry. */
-	return page_maybe_pinned(page) ||
-	       !(page_test(page, PG_swapcache) || page_test(page, PG_lazyfree));
+	if (page_maybe_pinned(page))
+		return true;
+	/* An empty entry of a private file mapping would mean the file's page. */
+	if (flags & TTU_ZERO)
+		return !vma_is_anonymous(vma);
+	return !(page_test(page, PG_swapcache) || page_test(page, PG_lazyfree));
 }
 
 static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint64_t address,

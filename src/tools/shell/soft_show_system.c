@@ -117,6 +117,7 @@ void show_stat(struct shell_task *task, const struct shell_show *show, struct sh
 		{"revokes", stat.revokes},
 		{"write_errors", stat.write_errors},
 		{"oom_kills", stat.oom_kills},
+		{"zero_dropped", stat.zero_dropped},
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(counters); i++)
