@@ -49,7 +49,7 @@ enum kvm_exit_reason {
 	KVM_CPU_FAULT,       /* #PF: `address`, `access` (QUIRE_ACCESS_*) */
 	KVM_CPU_EXCEPTION,   /* another exception: `vector`, `error_code` */
 	KVM_CPU_INTERRUPTED, /* kvm_cpu_kick(), or a signal of the host */
-	KVM_CPU_BROKEN, /* KVM cannot go on with it: `error_code` is KVM's exit reason or errno */
+	KVM_CPU_BROKEN, /* KVM cannot go on with it: kvm_describe_broken(); only to be destroyed */
 };
 
 struct kvm_cpu_exit {
@@ -91,11 +91,15 @@ void kvm_cpu_reset_fpu(struct kvm_cpu *cpu);
 
 /* Runs the program until something happens. O. */
 void kvm_cpu_run(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit);
+/* Of a KVM_CPU_BROKEN: one line that says what happened. `vector` is KVM's exit reason,
+ * `error_code` what goes with it (errno for reason 0). */
+void kvm_describe_broken(const struct kvm_cpu_exit *exit, char *text, size_t bytes);
 /* The CPU's present run, or its next one, ends with KVM_CPU_INTERRUPTED. From any thread, and from
  * a signal handler; one that runs on another thread also needs a signal to leave the guest. */
 void kvm_cpu_kick(struct kvm_cpu *cpu);
 
-/* Whether the guest's time stamp counter equals the host's, so that the program may read it. */
+/* Whether the time stamp counter of all CPUs so far equals the host's, so that the program may use
+ * it. */
 bool kvm_tsc_is_host(const struct quire_machine *machine);
 
 #endif

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The arena, the slots of guest-physical memory that it is given to KVM in, and what makes KVM
+ * forget.
+ */
+#define _GNU_SOURCE
+#include "base/fail.h"
+#include "machine/kvm/internal.h"
+
+#include <errno.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int kvm_set_slot(const struct kvm_machine *kvm, uint32_t slot, uint64_t gpa, void *memory,
+		 uint64_t bytes)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = bytes,
+		.userspace_addr = (uintptr_t)memory,
+	};
+
+	return ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
+}
+
+static int map_twice(struct kvm_machine *kvm, uint64_t bytes)
+{
+	void *base, *slots_base;
+
+	kvm->arena_fd = kvm_own_fd(kvm, memfd_create("quire", MFD_CLOEXEC));
+	if (kvm->arena_fd < 0)
+		return -ENOMEM;
+	if (ftruncate(kvm->arena_fd, (off_t)bytes))
+		goto close_arena;
+	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, kvm->arena_fd,
+		    0);
+	if (base == MAP_FAILED)
+		goto close_arena;
+	slots_base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+			  kvm->arena_fd, 0);
+	if (slots_base == MAP_FAILED) {
+		munmap(base, bytes);
+		goto close_arena;
+	}
+	kvm->base = base;
+	kvm->slots_base = slots_base;
+	kvm->arena_bytes = bytes;
+	return 0;
+
+close_arena:
+	close(kvm->arena_fd);
+	kvm->arena_fd = -1;
+	return -ENOMEM;
+}
+
+/* Page-table entries hold frame numbers as they are, so the VM has room for one arena. */
+int kvm_arena_create(struct quire_machine *machine, uint64_t bytes, void **base)
+{
+	struct kvm_machine *kvm = to_kvm(machine);
+
+	if (kvm->arena_fd >= 0 || bytes > kvm->arena_bytes_max || quire_should_fail(FAIL_MACHINE))
+		return -ENOMEM;
+
+	int error = map_twice(kvm, bytes);
+
+	if (!error)
+		*base = kvm->base;
+	return error;
+}
+
+void kvm_arena_destroy(struct quire_machine *machine, void *base, uint64_t bytes)
+{
+	struct kvm_machine *kvm = to_kvm(machine);
+
+	pthread_mutex_lock(&kvm->slots_lock);
+	while (kvm->nr_sections) {
+		/* Deleting a slot that exists fails for lack of memory only; then the mapping below
+		 * goes and KVM cannot reach it either way. */
+		(void)!kvm_set_slot(kvm, KVM_SLOT_ARENA + --kvm->nr_sections, 0, NULL, 0);
+	}
+	atomic_store_explicit(&kvm->online, 0, memory_order_relaxed);
+	pthread_mutex_unlock(&kvm->slots_lock);
+	munmap(kvm->slots_base, bytes);
+	munmap(base, bytes);
+	close(kvm->arena_fd);
+	kvm->arena_fd = -1;
+}
+
+int kvm_arena_online(struct quire_machine *machine, uint64_t offset, uint64_t bytes)
+{
+	struct kvm_machine *kvm = to_kvm(machine);
+	int error = -ENOMEM;
+
+	if (quire_should_fail(FAIL_MACHINE))
+		return error;
+	pthread_mutex_lock(&kvm->slots_lock);
+	if (KVM_SLOT_ARENA + kvm->nr_sections < kvm->nr_slots_max)
+		error = kvm_set_slot(kvm, KVM_SLOT_ARENA + kvm->nr_sections, offset,
+				     kvm->slots_base + offset, bytes);
+	if (!error) {
+		kvm->nr_sections++;
+		atomic_store_explicit(&kvm->online, offset + bytes, memory_order_release);
+	}
+	pthread_mutex_unlock(&kvm->slots_lock);
+	return error;
+}
+
+/* Cannot fail: the range lies in a mapping of ours, and nothing is split by it. */
+static void drop(const struct kvm_machine *kvm, uint64_t offset, uint64_t bytes)
+{
+	madvise(kvm->slots_base + offset, bytes, MADV_DONTNEED);
+}
+
+/*
+ * Complete for this reason. KVM never holds a translation to a page that is not in the mapping it
+ * was given, so it follows every change of that mapping: before madvise() takes pages out, KVM is
+ * told, zaps each of its own entries that leads to one of them (whatever guest address it is for),
+ * sends every CPU that is in guest mode out of it to flush its TLB, and waits for that. A CPU that
+ * is about to install an entry has read ours; it looks again under the lock that the zapping
+ * needs, and finds it changed, as the caller changed it before; or it was earlier, and is zapped.
+ * Accessed and dirty bits are set in our entries before KVM uses them (or by the CPU itself).
+ */
+void kvm_revoke(struct quire_machine *machine, void *context, const struct quire_revoke *revoke)
+{
+	struct kvm_machine *kvm = to_kvm(machine);
+
+	(void)context;
+	if (revoke->all_frames)
+		drop(kvm, 0, atomic_load_explicit(&kvm->online, memory_order_acquire));
+	for (uint32_t i = 0; i < revoke->nr_frames; i++)
+		drop(kvm, revoke->frames[i].first << PAGE_SHIFT,
+		     revoke->frames[i].count << PAGE_SHIFT);
+}
+
+/*
+ * Without hardware paging KVM knows a table by its frame, and keeps its shadow, linked into that of
+ * the parent, as long as nobody writes to the table from within the guest. With it, a CPU may keep
+ * the place of a table in its caches of upper levels. Deleting any slot drops all shadows and all
+ * roots, and makes every CPU start again from the top (that is KVM's promise for ordinary VMs).
+ */
+void kvm_forget_tables(struct quire_machine *machine)
+{
+	struct kvm_machine *kvm = to_kvm(machine);
+	const uint64_t gpa = kvm->kernel_gpa + KERNEL_PAGES * PAGE_SIZE;
+
+	pthread_mutex_lock(&kvm->slots_lock);
+	/* The memory is never used: any page of ours will do. */
+	(void)!kvm_set_slot(kvm, KVM_SLOT_FORGET, gpa, kvm->kernel, PAGE_SIZE);
+	(void)!kvm_set_slot(kvm, KVM_SLOT_FORGET, gpa, NULL, 0);
+	pthread_mutex_unlock(&kvm->slots_lock);
+}
