@@ -25,6 +25,10 @@
 /* Where limits say "unlimited", as many descriptors as Linux allows by default. */
 #define NOFILE_DEFAULT 1048576
 
+#define ANON_FAULT_AROUND_MAX (2u << 20)
+#define ANON_FAULT_AROUND_MIN (64u << 10)
+#define ANON_FAULT_AROUND_SHARE 256 /* of the memory, for one fault */
+
 /* Quire itself needs what the host gives at most: the program's limits are kept apart. */
 static void raise_limit(int resource)
 {
@@ -80,16 +84,40 @@ static void tell_oom(void *context, const char *mm, uint64_t resident, const cha
 	report_oom(context, mm, resident, group, limit);
 }
 
+static void tell_trace(void *context, const struct quire_trace_event *event)
+{
+	const struct run *run = context;
+
+	trace_event(run->trace, event);
+}
+
+/* An exit of the CPU costs as much as filling many pages; but where memory is short, pages that
+ * nobody wants push out others. */
+static uint32_t anon_fault_around(uint64_t memory)
+{
+	uint32_t bytes = ANON_FAULT_AROUND_MAX;
+
+	while (bytes > ANON_FAULT_AROUND_MIN && bytes > memory / ANON_FAULT_AROUND_SHARE)
+		bytes /= 2;
+	return bytes;
+}
+
 static int create_instance(struct run *run, char *why, size_t why_bytes)
 {
 	const struct run_options *options = &run->options;
+	const uint64_t memory = options->memory ? options->memory : host_memory();
 	const struct quire_params params = {
 		.size = sizeof(params),
-		.memory = options->memory ? options->memory : host_memory(),
+		.memory = memory,
 		.seed = options->no_aslr ? 0 : random_seed(),
 		.policy = options->policy,
 		.readahead = options->readahead,
-		.events = {.context = run, .oom = tell_oom},
+		.anon_fault_around = anon_fault_around(memory),
+		.no_zero_page = true,
+		.premark_accessed = true,
+		.events = {.context = run,
+			   .oom = tell_oom,
+			   .trace = run->trace ? tell_trace : NULL},
 	};
 
 	if (quire_create(run->machine, &params, &run->quire) == 0)
@@ -133,12 +161,12 @@ static int create_parts(struct run *run, char *why, size_t why_bytes)
 
 	if (error)
 		return error;
+	if (run->options.trace_file &&
+	    trace_create(run, run->options.trace_file, &run->trace, why, why_bytes) != 0)
+		return -EINVAL;
 	error = create_instance(run, why, why_bytes);
 	if (!error)
 		error = add_swap(run, why, why_bytes);
-	if (!error && run->options.trace_file &&
-	    trace_create(run, run->options.trace_file, &run->trace, why, why_bytes) != 0)
-		error = -EINVAL;
 	if (error)
 		return error;
 	error = vdso_init(run);
@@ -181,9 +209,9 @@ int run_create(const struct run_options *options, struct run **created, char *wh
 void run_destroy(struct run *run)
 {
 	vdso_exit(run);
-	(void)trace_finish(run->trace);
 	if (run->quire)
 		(void)quire_destroy(run->quire);
+	(void)trace_finish(run->trace);
 	if (run->machine)
 		kvm_machine_destroy(run->machine);
 	free(run->report);

@@ -21,6 +21,7 @@
 struct process;
 struct report;
 struct trace;
+struct vdso;
 
 /*
  * Where Quire's own descriptors begin, at most: the program cannot see, use or close them, and its
@@ -49,6 +50,7 @@ struct run {
 	struct trace *trace;                     /* C: NULL: none */
 	int fd_base;                             /* C: first descriptor of Quire's own */
 	struct rlimit host_limits[RLIM_NLIMITS]; /* C: as Quire was started with */
+	struct vdso *vdso;             /* C */
 	struct process *process;                 /* C: the first program */
 };
 

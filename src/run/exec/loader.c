@@ -188,12 +188,13 @@ static void add_auxv(struct loading *loading, uint64_t type, uint64_t value)
  * value is set when the vDSO is mapped. */
 static void collect_auxv(struct loading *loading)
 {
-	static const unsigned long as_host[] = {AT_HWCAP, AT_HWCAP2, AT_CLKTCK, AT_MINSIGSTKSZ};
+	static const unsigned long as_host[] = {AT_HWCAP, AT_HWCAP2, AT_CLKTCK};
 
 	add_auxv(loading, AT_SYSINFO_EHDR, 0);
 	for (size_t i = 0; i < ARRAY_SIZE(as_host); i++)
 		if (getauxval(as_host[i]))
 			add_auxv(loading, as_host[i], getauxval(as_host[i]));
+	add_auxv(loading, AT_MINSIGSTKSZ, signal_frame_bytes(loading->process->run->machine));
 	add_auxv(loading, AT_UID, getuid());
 	add_auxv(loading, AT_EUID, geteuid());
 	add_auxv(loading, AT_GID, getgid());
@@ -226,8 +227,6 @@ static int leave_old_space(void *context)
 	futex_exit_robust_list(thread);
 	thread->robust_list = 0;
 	thread->clear_child_tid = 0;
-	thread->rseq = thread->rseq_bytes = 0;
-	thread->rseq_signature = 0;
 	kvm_cpu_switch(thread->cpu, NULL);
 	return 0;
 }

@@ -4,21 +4,29 @@
  * __vdso_clock_gettime, __vdso_gettimeofday, __vdso_time, __vdso_clock_getres, __vdso_getcpu,
  * and the page of clock data ([vvar]) that it reads. Without a usable time stamp counter its
  * functions make the system call.
+ *
+ * The system calls for the same clocks are served from the same data, so that time never runs
+ * backwards between one and the other. They differ from the host's own clocks (time stamps of
+ * files, timers) by less than a microsecond.
  */
 #ifndef QUIRE_RUN_EXEC_VDSO_H
 #define QUIRE_RUN_EXEC_VDSO_H
 
-#include "run/run.h"
+#include "run/task/thread.h"
 
-struct mm_struct;
-
-/* Once for a run: the image and the clock page in frames of Quire, and the thread that keeps the
- * clock page in step with the host's clocks. 0 or -errno. */
+/* Once for a run: the image and the clock page, in frames of Quire. 0 or -ENOMEM. */
 QUIRE_MUST_CHECK int vdso_init(struct run *run);
+/* After the instance's mms are gone. */
 void vdso_exit(struct run *run);
 /* Maps [vvar] and [vdso]. *address: of the ELF header. 0 or -ENOMEM. */
 QUIRE_MUST_CHECK int vdso_map(struct run *run, struct mm_struct *mm, uint64_t *address);
-/* Where rt_sigreturn's restorer stands, for frames of handlers without SA_RESTORER. */
-uint64_t vdso_sigreturn(uint64_t vdso);
+
+/* A clock in ns, as the vDSO gives it. False: it is not one of its clocks, or there is no usable
+ * counter: ask the host. */
+QUIRE_MUST_CHECK bool vdso_clock(struct run *run, int64_t clock, uint64_t *ns);
+
+int64_t sys_clock_gettime(struct thread *thread, const uint64_t args[6]);
+int64_t sys_gettimeofday(struct thread *thread, const uint64_t args[6]);
+int64_t sys_time(struct thread *thread, const uint64_t args[6]);
 
 #endif
