@@ -17,6 +17,8 @@
 
 #include "machine/kvm/kvm.h"
 #include "run/exec/vdso.h"
+#include "run/file/background.h"
+#include "run/file/mapped_file.h"
 #include "run/report/report.h"
 #include "run/report/trace.h"
 #include "run/swap.h"
@@ -164,6 +166,10 @@ static int create_parts(struct run *run, char *why, size_t why_bytes)
 	if (run->options.trace_file &&
 	    trace_create(run, run->options.trace_file, &run->trace, why, why_bytes) != 0)
 		return -EINVAL;
+	if (mapped_files_create(&run->files) || background_create(&run->background)) {
+		snprintf(why, why_bytes, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
 	error = create_instance(run, why, why_bytes);
 	if (!error)
 		error = add_swap(run, why, why_bytes);
@@ -172,6 +178,11 @@ static int create_parts(struct run *run, char *why, size_t why_bytes)
 	error = vdso_init(run);
 	if (error) {
 		snprintf(why, why_bytes, "the vDSO: %s", strerror(-error));
+		return -EINVAL;
+	}
+	error = background_start(run);
+	if (error) {
+		snprintf(why, why_bytes, "a thread: %s", strerror(-error));
 		error = -EINVAL;
 	}
 	return error;
@@ -208,10 +219,13 @@ int run_create(const struct run_options *options, struct run **created, char *wh
 
 void run_destroy(struct run *run)
 {
+	background_stop(run);
 	vdso_exit(run);
 	if (run->quire)
 		(void)quire_destroy(run->quire);
 	(void)trace_finish(run->trace);
+	background_destroy(run->background);
+	mapped_files_destroy(run->files);
 	if (run->machine)
 		kvm_machine_destroy(run->machine);
 	free(run->report);

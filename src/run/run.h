@@ -18,6 +18,8 @@
 
 #include "base/types.h"
 
+struct background;
+struct mapped_files;
 struct process;
 struct report;
 struct trace;
@@ -48,9 +50,11 @@ struct run {
 	struct quire *quire;                     /* C */
 	struct report *report;                   /* C: counters; never NULL */
 	struct trace *trace;                     /* C: NULL: none */
+	struct mapped_files *files;              /* C: see run/file/mapped_file.h */
+	struct background *background;           /* C: see run/file/background.h */
 	int fd_base;                             /* C: first descriptor of Quire's own */
 	struct rlimit host_limits[RLIM_NLIMITS]; /* C: as Quire was started with */
-	struct vdso *vdso;             /* C */
+	struct vdso *vdso;                       /* C */
 	struct process *process;                 /* C: the first program */
 };
 

@@ -251,6 +251,24 @@ void bypass_drop_clean(struct inode *inode)
 	(void)drop_pages(&inode->i_data, 0, UINT64_MAX);
 }
 
+uint32_t bypass_evict_idle(struct quire *quire, bool (*wanted)(struct inode *inode, void *context),
+			   void *context)
+{
+	struct inode *inode = NULL;
+	uint64_t last = atomic_load_explicit(&quire->next_id, memory_order_relaxed);
+	uint32_t evicted = 0;
+
+	while ((inode = inode_next_idle(quire, inode, last))) {
+		if (wanted(inode, context))
+			continue;
+		bypass_begin(inode);
+		if (!bypass_drop(inode, 0, UINT64_MAX))
+			evicted++;
+		bypass_end(inode);
+	}
+	return evicted;
+}
+
 bool bypass_read_begin(struct bypass_range *range)
 {
 	range->nr_pages = 0;

@@ -59,6 +59,13 @@ QUIRE_MUST_CHECK int bypass_drop(struct inode *inode, pgoff_t first, pgoff_t las
 void bypass_drop_clean(struct inode *inode);
 
 /*
+ * Regular files without users whose pages stayed: asks about each, with an inode that nobody else
+ * may be using any more; those that are not wanted are written back, and go. How many went.
+ */
+uint32_t bypass_evict_idle(struct quire *quire, bool (*wanted)(struct inode *inode, void *context),
+			   void *context);
+
+/*
  * For reading past the cache, without bypass_begin(): the pages of the range (at most BYPASS_PAGES)
  * that may be newer than the store are held by a reference, and after the read their bytes replace
  * what the store gave, `done` bytes from the range's start on. True: there are such pages, and

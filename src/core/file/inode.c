@@ -339,6 +339,25 @@ struct inode *inode_next(struct quire *quire, struct inode *previous)
 	return next;
 }
 
+struct inode *inode_next_idle(struct quire *quire, struct inode *previous, uint64_t last)
+{
+	const uint64_t after = previous ? previous->sequence : 0;
+	struct inode *inode, *next = NULL;
+
+	spin_lock(&quire->inodes_lock);
+	list_for_each_entry (inode, &quire->idle_inodes, i_idle) {
+		if (inode_is_idle(inode) && (!previous || inode->sequence > after) &&
+		    inode->sequence < last && (!next || inode->sequence < next->sequence))
+			next = inode;
+	}
+	if (next)
+		iget(next);
+	spin_unlock(&quire->inodes_lock);
+	if (previous)
+		iput(previous);
+	return next;
+}
+
 int inodes_destroy(struct quire *quire)
 {
 	struct writeback_control control = {

@@ -58,6 +58,10 @@ bool filemap_lock_page(struct address_space *mapping, struct page *page);
  * of `previous`. NULL: the end. Inodes made meanwhile are met. */
 struct inode *inode_next(struct quire *quire, struct inode *previous);
 
+/* The next regular file without users, in the order of creation, with a reference; drops that of
+ * `previous` (NULL: from the first). Those made after `last` (quire->next_id) are left out. */
+struct inode *inode_next_idle(struct quire *quire, struct inode *previous, uint64_t last);
+
 /* filemap_get.c */
 
 /* A fresh page, locked, in the cache at `index`, with a reference for the caller; not uptodate.
