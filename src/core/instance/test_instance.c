@@ -61,7 +61,7 @@ static int mm_create(struct quire_machine *machine, uint64_t root, void **contex
 
 static void mm_context_destroy(struct quire_machine *machine, void *context)
 {
-	(void)context;
+	test_shadow_drop_mm(&to_test_machine(machine)->shadow, context);
 	atomic_fetch_sub(&to_test_machine(machine)->contexts, 1);
 }
 
@@ -69,6 +69,7 @@ static void revoke(struct quire_machine *machine, void *context, const struct qu
 {
 	(void)context;
 	assert_true(what->start < what->end);
+	test_shadow_revoke(&to_test_machine(machine)->shadow, what);
 	atomic_fetch_add(&to_test_machine(machine)->revokes, 1);
 }
 
@@ -92,6 +93,7 @@ int test_instance_try_create(struct test_instance *test, struct quire_params par
 {
 	*test = (struct test_instance){.machine.ops = test_machine_ops};
 	test->machine.machine.ops = &test->machine.ops;
+	test_shadow_init(&test->machine.shadow);
 	test->allocations = quire_alloc_live();
 	params.size = sizeof(params);
 	if (quire_create(&test->machine.machine, &params, &test->quire))
@@ -119,6 +121,7 @@ void test_instance_check(struct test_instance *test)
 
 	if (quire_check(test->quire, message, sizeof(message)))
 		fail_msg("%s", message);
+	test_shadow_check(&test->machine.shadow);
 }
 
 void test_instance_destroy(struct test_instance *test)
@@ -129,42 +132,32 @@ void test_instance_destroy(struct test_instance *test)
 	assert_int_equal(quire_alloc_live(), test->allocations);
 }
 
-/* The byte of the frame that the entry maps, once the entry allows the access. */
-static uint8_t *access_byte(struct mm_struct *mm, uint64_t address, uint32_t flags, uint32_t *error)
+/* False: a fault that cannot be served, in *error. */
+static bool access_byte(struct mm_struct *mm, uint64_t address, uint32_t flags, uint8_t *value,
+			uint32_t *error)
 {
-	const pteval_t need = PTE_PRESENT | PTE_USER | (flags & FAULT_WRITE ? PTE_WRITE : 0);
+	struct test_shadow *shadow = &to_test_machine(mm->quire->machine)->shadow;
 
-	for (;;) {
-		pte_t *entry = pte_find(mm, address);
-		pteval_t pte = entry ? pte_load(entry) : 0;
-		uint32_t result;
+	while (!test_shadow_access(shadow, mm, address, flags & FAULT_WRITE, value)) {
+		uint32_t result = handle_user_fault(mm, address, flags);
 
-		if ((pte & need) == need) {
-			pte_modify_bits(entry, 0,
-					PTE_ACCESSED | (flags & FAULT_WRITE ? PTE_DIRTY : 0));
-			return (uint8_t *)mm->quire->zone.base + (pte & PTE_FRAME_MASK) +
-			       PAGE_OFFSET(address);
-		}
-		result = handle_user_fault(mm, address, flags);
 		if (result & VM_FAULT_ERROR) {
 			assert_non_null(error);
 			*error = result & VM_FAULT_ERROR;
-			return NULL;
+			return false;
 		}
 	}
+	return true;
 }
 
 uint8_t test_load(struct mm_struct *mm, uint64_t address, uint32_t *error)
 {
-	const uint8_t *byte = access_byte(mm, address, 0, error);
+	uint8_t value = 0;
 
-	return byte ? *byte : 0;
+	return access_byte(mm, address, 0, &value, error) ? value : 0;
 }
 
 void test_store(struct mm_struct *mm, uint64_t address, uint8_t value, uint32_t *error)
 {
-	uint8_t *byte = access_byte(mm, address, FAULT_WRITE, error);
-
-	if (byte)
-		*byte = value;
+	access_byte(mm, address, FAULT_WRITE, &value, error);
 }

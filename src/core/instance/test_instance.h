@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * For tests of the core: an instance over a machine without CPUs, whose arena is heap memory, whose
- * clock counts its readings, and which notes revocations. Accesses go through access_process_vm()
- * or a fault and the frame itself.
+ * clock counts its readings, and which caches what test_load() and test_store() meet in page tables
+ * until it is revoked.
  */
 #ifndef QUIRE_CORE_INSTANCE_TEST_INSTANCE_H
 #define QUIRE_CORE_INSTANCE_TEST_INSTANCE_H
 
 #include "core/instance/instance.h"
+#include "core/instance/test_shadow.h"
 #include "core/vma/mm.h"
 
 struct test_machine {
@@ -17,6 +18,7 @@ struct test_machine {
 	_Atomic uint64_t revokes;
 	_Atomic uint64_t contexts; /* mms that live */
 	_Atomic uint64_t online;   /* bytes of the arena that are online */
+	struct test_shadow shadow;
 };
 
 struct test_instance {
@@ -32,7 +34,8 @@ void test_instance_create(struct test_instance *test, struct quire_params params
 int test_instance_try_create(struct test_instance *test, struct quire_params params);
 /* Swap in memory. */
 void test_instance_add_swap(struct test_instance *test, uint64_t pages);
-/* Aborts the test with the first violation if the instance does not validate. */
+/* Aborts the test with the first violation if the instance does not validate, or a translation is
+ * cached that should have been revoked. Nothing is under way. */
 void test_instance_check(struct test_instance *test);
 /* Every mm is gone and every file closed: validates, destroys, and fails the test when an
  * allocation or frame is left. */
