@@ -118,7 +118,7 @@ static int create_instance(struct run *run, char *why, size_t why_bytes)
 		.no_zero_page = true,
 		.premark_accessed = true,
 		.events = {.context = run,
-			   .oom = tell_oom,
+			   .pressure = background_pressure, .oom = tell_oom,
 			   .trace = run->trace ? tell_trace : NULL},
 	};
 
