@@ -24,11 +24,15 @@ enum {
 	FRAME_ERROR_CODE = 6
 };
 
+#define VECTOR_UD 6
 #define VECTOR_GP 13
 #define VECTOR_PF 14
 
 /* DF TS NP SS GP PF AC CP VC SX: those that push an error code. */
 #define VECTORS_WITH_ERROR_CODE 0x60227d00u
+
+#define ERROR_CODE_IDT 0x2u
+#define OPCODE_INT 0xcd
 
 #define PF_WRITE 0x2u
 #define PF_USER 0x4u
@@ -77,6 +81,20 @@ static void page_fault_exit(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
 						     : QUIRE_ACCESS_READ;
 }
 
+/* INT n for which there is no gate is a general protection fault; a KVM without hardware support
+ * may take it for an instruction that does not exist. */
+static void correct_int(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
+{
+	uint8_t code[2];
+
+	if (quire_read_memory(cpu->mm, cpu->run->s.regs.regs.rip, code, sizeof(code)) !=
+		    (int64_t)sizeof(code) ||
+	    code[0] != OPCODE_INT)
+		return;
+	exit->vector = VECTOR_GP;
+	exit->error_code = (uint64_t)code[1] << 3 | ERROR_CODE_IDT;
+}
+
 static void exception_exit(struct kvm_cpu *cpu, uint32_t vector, struct kvm_cpu_exit *exit)
 {
 	const uint32_t fetch = PF_USER | PF_FETCH;
@@ -92,9 +110,10 @@ static void exception_exit(struct kvm_cpu *cpu, uint32_t vector, struct kvm_cpu_
 	regs->rsp = frame_word(cpu, FRAME_RSP);
 	regs->rip = frame_word(cpu, FRAME_RIP);
 	regs->rflags = frame_word(cpu, FRAME_RFLAGS);
-	/* A KVM without hardware support may have SYSCALL jump in ring 3, where it faults. */
+	/* A KVM without hardware support may have SYSCALL jump in ring 3, where it faults.
+	 * Interrupts are masked then, as they never are when a program jumps there. */
 	if (vector == VECTOR_PF && regs->rip == STUB_SYSCALL &&
-	    (exit->error_code & fetch) == fetch) {
+	    (exit->error_code & fetch) == fetch && !(regs->rflags & RFLAGS_IF)) {
 		syscall_exit(cpu, exit);
 		return;
 	}
@@ -102,6 +121,8 @@ static void exception_exit(struct kvm_cpu *cpu, uint32_t vector, struct kvm_cpu_
 	exit->reason = KVM_CPU_EXCEPTION;
 	if (vector == VECTOR_PF)
 		page_fault_exit(cpu, exit);
+	else if (vector == VECTOR_UD)
+		correct_int(cpu, exit);
 }
 
 /* The stub is about to do, or has done, its OUT to `port`. */
