@@ -4,9 +4,11 @@
  */
 #include <pthread.h>
 
+#include "run/file/file_calls.h"
 #include "run/syscall/table.h"
 
 const struct syscall_family *const syscall_families[] = {
+	&memory_calls,
 	NULL,
 };
 const uint32_t nr_syscall_families = sizeof(syscall_families) / sizeof(syscall_families[0]) - 1;
