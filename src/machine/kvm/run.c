@@ -60,6 +60,15 @@ static uint64_t frame_word(const struct kvm_cpu *cpu, uint32_t word)
 	return value;
 }
 
+/*
+ * A KVM without hardware support may have SYSCALL jump to the stub in ring 3, where it faults.
+ * Interrupts are masked then, as they never are when a program jumps there.
+ */
+static bool at_syscall_entry(const struct kvm_regs *regs)
+{
+	return regs->rip == STUB_SYSCALL && !(regs->rflags & RFLAGS_IF);
+}
+
 /* A system call: SYSCALL has left rip and rflags in rcx and r11. */
 static void syscall_exit(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
 {
@@ -170,6 +179,10 @@ static bool interrupted(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
 	}
 	if (exception_under_way(cpu))
 		return false;
+	if (at_syscall_entry(&cpu->run->s.regs.regs)) {
+		syscall_exit(cpu, exit);
+		return true;
+	}
 	/* Whoever kicks first says why elsewhere; it is to be seen by whom this tells. */
 	__atomic_exchange_n(&cpu->run->immediate_exit, 0, __ATOMIC_ACQ_REL);
 	exit->reason = KVM_CPU_INTERRUPTED;
