@@ -6,8 +6,9 @@
  * (quire_mm). The calls mirror the POSIX and Linux calls whose names they bear: same arguments
  * after the mm, same results, -1 (or QUIRE_MAP_FAILED) with errno set on failure; where a manual
  * page says EINVAL, so does Quire. Sources: the Linux manual pages mmap(2), munmap(2), mprotect(2),
- * mremap(2), madvise(2), msync(2), mlock(2), mincore(2), brk(2), fork(2), execve(2), pread(2),
- * pwrite(2), ftruncate(2), fallocate(2), fsync(2).
+ * mremap(2), madvise(2), process_madvise(2), msync(2), mlock(2), mincore(2), mseal(2),
+ * remap_file_pages(2), prctl(2), brk(2), fork(2), execve(2), pread(2), pwrite(2), ftruncate(2),
+ * fallocate(2), fsync(2).
  *
  * Addresses are those of the mm, not pointers of the calling program. All functions are
  * thread-safe; exceptions are named.
@@ -48,6 +49,7 @@ enum {
 	QUIRE_MAP_SHARED = 0x01,
 	QUIRE_MAP_PRIVATE = 0x02,
 	QUIRE_MAP_SHARED_VALIDATE = 0x03,
+	QUIRE_MAP_DROPPABLE = 0x08,
 	QUIRE_MAP_TYPE = 0x0f,
 	QUIRE_MAP_FIXED = 0x10,
 	QUIRE_MAP_ANONYMOUS = 0x20,
@@ -94,14 +96,27 @@ enum {
 	QUIRE_MADV_REMOVE = 9,
 	QUIRE_MADV_DONTFORK = 10,
 	QUIRE_MADV_DOFORK = 11,
+	QUIRE_MADV_MERGEABLE = 12,
+	QUIRE_MADV_UNMERGEABLE = 13,
+	QUIRE_MADV_HUGEPAGE = 14,
+	QUIRE_MADV_NOHUGEPAGE = 15,
+	QUIRE_MADV_DONTDUMP = 16,
+	QUIRE_MADV_DODUMP = 17,
 	QUIRE_MADV_WIPEONFORK = 18,
 	QUIRE_MADV_KEEPONFORK = 19,
 	QUIRE_MADV_COLD = 20,
 	QUIRE_MADV_PAGEOUT = 21,
 	QUIRE_MADV_POPULATE_READ = 22,
 	QUIRE_MADV_POPULATE_WRITE = 23,
+	QUIRE_MADV_DONTNEED_LOCKED = 24,
+	QUIRE_MADV_COLLAPSE = 25,
 	QUIRE_MADV_GUARD_INSTALL = 102,
 	QUIRE_MADV_GUARD_REMOVE = 103,
+};
+
+enum {
+	QUIRE_MDWE_REFUSE_EXEC_GAIN = 1,
+	QUIRE_MDWE_NO_INHERIT = 2
 };
 
 enum quire_limit {
@@ -272,6 +287,22 @@ int quire_mprotect(quire_mm *mm, uint64_t address, uint64_t length, int prot);
 uint64_t quire_mremap(quire_mm *mm, uint64_t address, uint64_t old_length, uint64_t new_length,
 		      int flags, uint64_t new_address);
 int quire_madvise(quire_mm *mm, uint64_t address, uint64_t length, int advice);
+/* process_madvise(2) of a process on itself: bytes of the ranges before the first error, which is
+ * reported only when it is the first range's. */
+struct quire_range {
+	uint64_t address, length;
+};
+int64_t quire_process_madvise(quire_mm *mm, const struct quire_range *ranges, uint64_t count,
+			      int advice);
+int quire_mseal(quire_mm *mm, uint64_t address, uint64_t length, unsigned long flags);
+/* `page_offset` in pages; `prot` must be 0. */
+int quire_remap_file_pages(quire_mm *mm, uint64_t address, uint64_t length, int prot,
+			   uint64_t page_offset, int flags);
+/* prctl(2) with PR_SET_MDWE and PR_GET_MDWE: QUIRE_MDWE_*. */
+int quire_set_mdwe(quire_mm *mm, unsigned long bits);
+int quire_get_mdwe(quire_mm *mm);
+/* prctl(2) with PR_SET_VMA_ANON_NAME; `name` NULL: none any more. */
+int quire_set_anon_name(quire_mm *mm, uint64_t address, uint64_t length, const char *name);
 int quire_msync(quire_mm *mm, uint64_t address, uint64_t length, int flags);
 int quire_mlock(quire_mm *mm, uint64_t address, uint64_t length);
 int quire_mlock2(quire_mm *mm, uint64_t address, uint64_t length, unsigned int flags);
@@ -290,15 +321,15 @@ void quire_set_privileged(quire_mm *mm, bool privileged);
 
 /*
  * Files. quire_open() gives a handle on the regular file with identity (device, inode), the same
- * object for every handle of one identity; it takes over `store` (unless it fails) and uses it, or
- * closes it when the object has one that serves. `mode`: QUIRE_O_READ | QUIRE_O_WRITE. errno
- * ENOMEM, EINVAL, and the store's.
+ * object for every handle of one identity, whatever its `path`, which is for people; it takes over
+ * `store` (unless it fails) and uses it, or closes it when the object has one that serves. `mode`:
+ * QUIRE_O_READ | QUIRE_O_WRITE. errno ENOMEM, EINVAL, and the store's.
  */
 enum {
 	QUIRE_O_READ = 1,
 	QUIRE_O_WRITE = 2
 };
-int quire_open(struct quire *quire, const char *name, uint64_t device, uint64_t inode,
+int quire_open(struct quire *quire, const char *path, uint64_t device, uint64_t inode,
 	       struct quire_store *store, int mode, quire_file **file);
 /* memfd_create(2): an object that goes to swap. shmem of fixed size for SysV. errno ENOMEM, EINVAL
  * (name longer than 249 bytes). */

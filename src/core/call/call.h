@@ -9,6 +9,7 @@
 #include "core/vma/mm.h"
 
 struct mmu_gather;
+struct quire_range;
 
 struct mmap_request {
 	uint64_t address;
@@ -46,6 +47,28 @@ QUIRE_MUST_CHECK int mm_populate(struct mm_struct *mm, uint64_t start, uint64_t 
 				 bool ignore_errors);
 QUIRE_MUST_CHECK int do_mincore(struct mm_struct *mm, uint64_t start, uint64_t length,
 				unsigned char *vector);
+/* process_madvise(2) of a process on itself: bytes of the parts that were advised, or the error of
+ * the first, or -EINVAL (no such advice). (madvise.c) */
+int64_t do_process_madvise(struct mm_struct *mm, const struct quire_range *parts, uint64_t count,
+			   int advice);
+/* (mseal.c) */
+QUIRE_MUST_CHECK int do_mseal(struct mm_struct *mm, uint64_t start, uint64_t length,
+			      uint64_t flags);
+/* Something of the range is sealed. mmap_lock held. */
+bool range_is_sealed(struct mm_struct *mm, uint64_t start, uint64_t end);
+QUIRE_MUST_CHECK int do_remap_file_pages(struct mm_struct *mm, uint64_t start, uint64_t length,
+					 uint32_t prot, pgoff_t pgoff, uint32_t flags);
+/* prctl(PR_SET_MDWE), PR_GET_MDWE: QUIRE_MDWE_* (mdwe.c). -EINVAL, -EPERM (other bits are set). */
+QUIRE_MUST_CHECK int do_set_mdwe(struct mm_struct *mm, uint64_t bits);
+uint32_t do_get_mdwe(struct mm_struct *mm);
+/* Whether that forbids a VMA to have the new flags instead of the old ones. mmap_lock held. */
+bool map_deny_write_exec(const struct mm_struct *mm, uint64_t old_flags, uint64_t new_flags);
+/* What a child, or the next program, has of it. */
+uint32_t mdwe_inherited(const struct mm_struct *mm);
+/* prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME): NULL takes the name away. -EINVAL, -ENOMEM (also: a
+ * hole), -EBADF (a file or an object in memory), -EAGAIN. (anon_vma_name.c) */
+QUIRE_MUST_CHECK int do_set_anon_vma_name(struct mm_struct *mm, uint64_t start, uint64_t length,
+					  const char *text);
 /* The new break, or the unchanged one. */
 uint64_t do_brk(struct mm_struct *mm, uint64_t address);
 /* An anonymous private area at [start, end) for brk and bss; mmap_lock held for writing. 0 or

@@ -74,6 +74,7 @@ static void reset_mm(struct mm_struct *mm)
 	mm->start_code = mm->end_code = mm->start_data = mm->end_data = 0;
 	mm->start_stack = mm->arg_start = mm->arg_end = mm->env_start = mm->env_end = 0;
 	mm->def_flags &= ~(uint64_t)VM_LOCKED_MASK;
+	mm->mdwe = mdwe_inherited(mm);
 	arch_pick_mmap_layout(mm);
 	mmap_write_unlock(mm);
 }

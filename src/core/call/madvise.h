@@ -16,7 +16,8 @@ struct madvise_range {
 	int advice;          /* QUIRE_MADV_* */
 };
 
-/* Advice that changes flags: NORMAL, RANDOM, SEQUENTIAL, DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK.
+/* Advice that changes flags: NORMAL, RANDOM, SEQUENTIAL, DONTFORK, DOFORK, WIPEONFORK, KEEPONFORK,
+ * DONTDUMP, DODUMP, and MERGEABLE, UNMERGEABLE, HUGEPAGE, NOHUGEPAGE, which do nothing else.
  * mmap_lock held for writing. -EINVAL, -EAGAIN (no memory for a split). (madvise_advice.c) */
 QUIRE_MUST_CHECK int madvise_set_flags(const struct madvise_range *range);
 /* The others want mmap_lock held for reading. */
@@ -27,7 +28,11 @@ QUIRE_MUST_CHECK int madvise_remove(const struct madvise_range *range);
 /* POPULATE_READ, POPULATE_WRITE. -EINVAL, -ENOMEM, -EFAULT. */
 QUIRE_MUST_CHECK int madvise_populate(const struct madvise_range *range);
 
+/* COLLAPSE: -EINVAL, as there are no huge pages. */
+QUIRE_MUST_CHECK int madvise_collapse(const struct madvise_range *range);
+
 /* (madvise_reclaim.c) -EINVAL: the VMA is locked or of a kind that cannot. */
+/* DONTNEED, and DONTNEED_LOCKED for locked VMAs too. */
 QUIRE_MUST_CHECK int madvise_dontneed(const struct madvise_range *range);
 QUIRE_MUST_CHECK int madvise_free(const struct madvise_range *range);
 /* COLD and PAGEOUT. */

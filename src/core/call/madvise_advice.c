@@ -12,6 +12,25 @@
 
 #include <errno.h>
 
+/* Wishes for pages of another kind are kept, though there are none: whoever asks sees them. */
+static uint64_t page_kind_flags(uint64_t flags, int advice)
+{
+	const uint64_t unmergeable = VM_SHARED | VM_MAYSHARE | VM_SPECIAL | VM_DROPPABLE;
+	const uint64_t plain = flags & ~(uint64_t)(VM_HUGEPAGE | VM_NOHUGEPAGE);
+
+	switch (advice) {
+	case QUIRE_MADV_MERGEABLE:
+		return flags & unmergeable ? flags : flags | VM_MERGEABLE;
+	case QUIRE_MADV_UNMERGEABLE:
+		return flags & ~(uint64_t)VM_MERGEABLE;
+	case QUIRE_MADV_HUGEPAGE:
+		return plain | VM_HUGEPAGE;
+	default:
+		QUIRE_ASSERT(1, advice == QUIRE_MADV_NOHUGEPAGE);
+		return plain | VM_NOHUGEPAGE;
+	}
+}
+
 /* The VMA's flags after the advice. -EINVAL: it does not apply to this VMA. */
 static int advised_flags(const struct vm_area_struct *vma, int advice, uint64_t *result)
 {
@@ -38,9 +57,17 @@ static int advised_flags(const struct vm_area_struct *vma, int advice, uint64_t 
 		/* Only private anonymous memory, and /dev/zero does not count as such here. */
 		*result = flags | VM_WIPEONFORK;
 		return vma->vm_file || (flags & VM_SHARED) ? -EINVAL : 0;
-	default:
-		QUIRE_ASSERT(1, advice == QUIRE_MADV_KEEPONFORK);
+	case QUIRE_MADV_KEEPONFORK:
 		*result = flags & ~(uint64_t)VM_WIPEONFORK;
+		return flags & VM_DROPPABLE ? -EINVAL : 0;
+	case QUIRE_MADV_DONTDUMP:
+		*result = flags | VM_DONTDUMP;
+		return 0;
+	case QUIRE_MADV_DODUMP:
+		*result = flags & ~(uint64_t)VM_DONTDUMP;
+		return flags & (VM_SPECIAL | VM_DROPPABLE) ? -EINVAL : 0;
+	default:
+		*result = page_kind_flags(flags, advice);
 		return 0;
 	}
 }
@@ -141,6 +168,12 @@ int madvise_remove(const struct madvise_range *range)
 	fput(file);
 	mmap_read_lock(range->mm);
 	return error;
+}
+
+int madvise_collapse(const struct madvise_range *range)
+{
+	(void)range;
+	return -EINVAL;
 }
 
 int madvise_populate(const struct madvise_range *range)

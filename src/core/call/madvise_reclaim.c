@@ -25,7 +25,8 @@ int madvise_dontneed(const struct madvise_range *range)
 	const struct zap_details details = {.keep_guards = true};
 	struct mmu_gather tlb;
 
-	if (!may_be_dropped(range->vma))
+	if (!may_be_dropped(range->vma) &&
+	    (range->advice != QUIRE_MADV_DONTNEED_LOCKED || (range->vma->vm_flags & VM_PFNMAP)))
 		return -EINVAL;
 	tlb_gather_mmu(&tlb, range->mm);
 	zap_page_range(&tlb, range->vma, range->start, range->end, &details);

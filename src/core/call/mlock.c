@@ -66,7 +66,7 @@ static int mlock_fixup(struct vm_area_struct *vma, uint64_t start, uint64_t end,
 	int error;
 
 	*result = vma;
-	if (new_flags == old_flags || (old_flags & VM_SPECIAL))
+	if (new_flags == old_flags || (old_flags & (VM_SPECIAL | VM_DROPPABLE)))
 		return 0;
 	error = vma_modify_flags(vma, start, end, new_flags, result);
 	if (error)

@@ -176,6 +176,15 @@ static int check_anonymous(const struct mmap_request *request, uint64_t *vm_flag
 			return -EINVAL;
 		*vm_flags |= VM_SHARED | VM_MAYSHARE;
 		break;
+	case QUIRE_MAP_DROPPABLE:
+		/* Neither kept in memory nor kept at all: not locked, reserved, inherited, dumped.
+		 */
+		if ((request->flags & (QUIRE_MAP_LOCKED | QUIRE_MAP_HUGETLB)) ||
+		    (*vm_flags & VM_GROWSDOWN))
+			return -EINVAL;
+		*vm_flags &= ~(uint64_t)VM_LOCKED_MASK;
+		*vm_flags |= VM_DROPPABLE | VM_NORESERVE | VM_WIPEONFORK | VM_DONTDUMP;
+		break;
 	case QUIRE_MAP_PRIVATE:
 		break;
 	default:
@@ -251,6 +260,10 @@ static int mmap_region(struct vma_range *range, bool fixed)
 	uint64_t charged;
 	int error;
 
+	if (map_deny_write_exec(mm, range->vm_flags, range->vm_flags))
+		return -EACCES;
+	if (fixed && range_is_sealed(mm, range->start, range->end))
+		return -EPERM;
 	if (fixed)
 		overlap = count_overlap(range);
 	if (!may_expand_vm(mm, range->vm_flags, pages - overlap.pages))

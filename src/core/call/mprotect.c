@@ -116,6 +116,8 @@ static int mprotect_fixup(struct mmu_gather *tlb, struct vm_area_struct **vma, u
 	uint64_t pages = (end - start) >> PAGE_SHIFT;
 	int error;
 
+	if (old_flags & VM_SEALED)
+		return -EPERM;
 	if (new_flags == old_flags)
 		return 0;
 	error = account_protection(*vma, pages, &new_flags);
@@ -150,7 +152,8 @@ static int mprotect_range(struct mmu_gather *tlb, struct vm_area_struct *vma, ui
 		uint64_t stop = min_u64(vma->vm_end, end);
 		int error;
 
-		if (prot & ~(vma->vm_flags / VM_MAYREAD))
+		if (prot & ~(vma->vm_flags / VM_MAYREAD) ||
+		    map_deny_write_exec(vma->vm_mm, vma->vm_flags, new_flags))
 			return -EACCES;
 		error = mprotect_fixup(tlb, &vma, start, stop, new_flags);
 		if (error)

@@ -86,6 +86,8 @@ static int check_source(const struct vma_remap *vrm)
 
 	if (!vma)
 		return -EFAULT;
+	if (vma->vm_flags & VM_SEALED)
+		return -EPERM;
 	if (!grows && !implies_new_address(vrm))
 		return 0;
 	/* Old size 0 asks for one more mapping of the same pages, which private memory has not. */
@@ -152,6 +154,7 @@ static int grow_in_place(struct vma_remap *vrm)
 		.copied_from = vma,
 		.vm_ops = vma->vm_ops,
 		.memcg = vma->vm_memcg,
+		.anon_name = vma_anon_name(vma),
 	};
 	int error = security_vm_enough_memory(mm, commit);
 

@@ -48,6 +48,8 @@ static void view_anonymous(const struct vm_area_struct *vma, struct vma_view *vi
 		snprintf(view->name, sizeof(view->name), "[heap]");
 	else if (vma->vm_start <= mm->start_stack && mm->start_stack <= vma->vm_end)
 		snprintf(view->name, sizeof(view->name), "[stack]");
+	else if (vma->anon_name)
+		snprintf(view->name, sizeof(view->name), "[anon:%s]", vma->anon_name->text);
 }
 
 static void view_vma(const struct vm_area_struct *vma, struct vma_view *view)

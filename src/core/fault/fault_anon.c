@@ -47,6 +47,9 @@ void fault_map_new_anon(struct vm_fault *vmf)
 	if (vma->vm_flags & VM_WRITE)
 		bits |= PTE_WRITE | PTE_DIRTY;
 	page_add_new_anon_rmap(vmf->page, vma, vmf->address);
+	/* Before it is on any list: this flag chooses the list. */
+	if (unlikely(vma->vm_flags & VM_DROPPABLE))
+		page_set(vmf->page, PG_lazyfree);
 	lru_add_page(mm->quire, vmf->page);
 	if (unlikely(vma->vm_flags & VM_LOCKED))
 		mlock_page(mm->quire, vmf->page);

@@ -44,6 +44,39 @@ int quire_madvise(quire_mm *mm, uint64_t address, uint64_t length, int advice)
 	return api_status(do_madvise(mm, address, length, advice));
 }
 
+int64_t quire_process_madvise(quire_mm *mm, const struct quire_range *ranges, uint64_t count,
+			      int advice)
+{
+	return api_result(do_process_madvise(mm, ranges, count, advice));
+}
+
+int quire_mseal(quire_mm *mm, uint64_t address, uint64_t length, unsigned long flags)
+{
+	return api_status(do_mseal(mm, address, length, flags));
+}
+
+int quire_remap_file_pages(quire_mm *mm, uint64_t address, uint64_t length, int prot,
+			   uint64_t page_offset, int flags)
+{
+	return api_status(do_remap_file_pages(mm, address, length, (uint32_t)prot, page_offset,
+					      (uint32_t)flags));
+}
+
+int quire_set_mdwe(quire_mm *mm, unsigned long bits)
+{
+	return api_status(do_set_mdwe(mm, bits));
+}
+
+int quire_get_mdwe(quire_mm *mm)
+{
+	return (int)do_get_mdwe(mm);
+}
+
+int quire_set_anon_name(quire_mm *mm, uint64_t address, uint64_t length, const char *name)
+{
+	return api_status(do_set_anon_vma_name(mm, address, length, name));
+}
+
 int quire_msync(quire_mm *mm, uint64_t address, uint64_t length, int flags)
 {
 	return api_status(do_msync(mm, address, length, (uint32_t)flags));

@@ -19,13 +19,18 @@ static bool only_mapped(const struct page *page)
 
 /*
  * A lazily freed page: dropped if it is still as it was when it was given up. If it was written,
- * the entry comes back and the page is an ordinary anonymous one again.
+ * the entry comes back and the page is an ordinary anonymous one again. Droppable memory goes
+ * whatever was written.
  */
 static bool unmap_lazyfree(struct page *page, struct vm_area_struct *vma, pte_t *pte, pteval_t old)
 {
-	if ((old & PTE_DIRTY) || page_test(page, PG_dirty) || !only_mapped(page)) {
+	const bool droppable = vma->vm_flags & VM_DROPPABLE;
+	const bool written = (old & PTE_DIRTY) || page_test(page, PG_dirty);
+
+	if ((written && !droppable) || !only_mapped(page)) {
 		set_pte(pte, old);
-		page_clear(page, PG_lazyfree);
+		if (!droppable)
+			page_clear(page, PG_lazyfree);
 		return false;
 	}
 	add_mm_rss(vma->vm_mm, MM_ANONPAGES, -1);

@@ -45,8 +45,8 @@ void vma_unlink_file(struct vm_area_struct *vma);
 void vma_unlink_file_locked(struct vm_area_struct *vma);
 
 /*
- * A prepared change of neighbours: `vma` takes [start, end) with page offset `pgoff` and new flags
- * and group; `adjacent` (or NULL) gives way to it, and keeps [adjacent_start, adjacent_end);
+ * A prepared change of neighbours: `vma` takes [start, end) with page offset `pgoff` and new flags,
+ * group and name; `adjacent` (or NULL) gives way to it, and keeps [adjacent_start, adjacent_end);
  * `removed` VMAs (or NULL) lie wholly inside the new range and go. Whatever the absorbed ranges may
  * hold, `vma` has an anon_vma for it already. vma_commit() cannot fail.
  */
@@ -56,6 +56,7 @@ struct vma_change {
 	pgoff_t pgoff;
 	uint64_t vm_flags;
 	struct mem_cgroup *memcg;
+	struct anon_vma_name *anon_name;
 	struct vm_area_struct *adjacent;
 	uint64_t adjacent_start, adjacent_end;
 	struct vm_area_struct *removed[2];
@@ -70,7 +71,7 @@ QUIRE_MUST_CHECK int vma_dup_anon(struct vm_area_struct *target, struct vm_area_
 /* The VMA's own word on a split: 0 or -errno. */
 QUIRE_MUST_CHECK int vma_may_split(struct vm_area_struct *vma, uint64_t address);
 /*
- * A part [start, end) of a VMA as one of its own, perhaps with the flags and group of `becomes`
+ * A part [start, end) of a VMA as one of its own, perhaps with flags, group and name of `becomes`
  * (else NULL): vma_split_prepare() makes it, in no structure but its anon_vmas; vma_split_cancel()
  * throws it away. vma_split_commit() carries out a change that cuts the VMA off where the parts
  * begin (the lower one first, either may be NULL), and inserts them behind it.

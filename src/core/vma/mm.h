@@ -101,6 +101,12 @@ enum mm_limit {
 };
 #define LIMIT_INFINITY UINT64_MAX
 
+/* The name of anonymous memory (PR_SET_VMA_ANON_NAME), see vma.h. */
+struct anon_vma_name {
+	_Atomic uint32_t refcount; /* A */
+	char text[];               /* C */
+};
+
 /* What a kind of mapping does for itself. All members may be NULL. */
 struct vm_operations_struct {
 	const char *name;
@@ -123,10 +129,14 @@ struct vm_area_struct {
 	uint64_t vm_page_prot; /* M: pte bits of a new entry, see vm_get_page_prot() */
 	uint64_t vm_pgoff; /* M: offset in vm_file, or for anonymous ones vm_start >> PAGE_SHIFT at
 			      first mapping, in pages */
-	struct list_head vm_list;         /* M */
-	struct file *vm_file;             /* C: holds a reference, NULL for anonymous private */
-	struct interval_tree_node shared; /* F: in vm_file's i_mmap, by page offset */
-	struct list_head anon_vma_chain;  /* M, and G when the first is added */
+	struct list_head vm_list; /* M */
+	struct file *vm_file;     /* C: holds a reference, NULL for anonymous private */
+	union {
+		struct interval_tree_node shared; /* F: in vm_file's i_mmap, by page offset */
+		struct anon_vma_name *anon_name;  /* M: without vm_file; holds a reference, may be
+						     NULL */
+	};
+	struct list_head anon_vma_chain; /* M, and G when the first is added */
 	_Atomic(struct anon_vma *)
 		anon_vma; /* M, and G: set once by a fault that holds mmap_lock for reading */
 	const struct vm_operations_struct *vm_ops; /* C */
@@ -163,6 +173,7 @@ struct mm_struct {
 	uint64_t def_flags;        /* M: VM_LOCKED and VM_LOCKONFAULT by mlockall(MCL_FUTURE) */
 	uint64_t limit[MM_LIMITS]; /* M: bytes, soft limits */
 	bool may_lock;             /* M: CAP_IPC_LOCK: LIMIT_MEMLOCK does not apply */
+	uint32_t mdwe;             /* M: QUIRE_MDWE_* */
 	_Atomic bool oom_killed;   /* A: an OOM verdict fell on it */
 
 	struct spinlock page_table_lock; /* upper levels; first anon_vma of a VMA */
@@ -189,6 +200,11 @@ static inline uint64_t vma_pages(const struct vm_area_struct *vma)
 static inline bool vma_is_anonymous(const struct vm_area_struct *vma)
 {
 	return !vma->vm_file || (vma->vm_flags & VM_DEV_ZERO);
+}
+
+static inline struct anon_vma_name *vma_anon_name(const struct vm_area_struct *vma)
+{
+	return vma->vm_file ? NULL : vma->anon_name;
 }
 
 static inline bool vma_is_shared(const struct vm_area_struct *vma)

@@ -36,7 +36,15 @@ struct vm_area_struct *vm_area_dup(struct mm_struct *mm, const struct vm_area_st
 /* The group of a VMA that may be linked or not: takes a reference on the new one and drops that on
  * the old one; either may be NULL. Does not split or merge. */
 void vma_set_memcg(struct vm_area_struct *vma, struct mem_cgroup *memcg);
-/* Of a VMA in no structure; drops its file and group. */
+/* A name with one reference, or NULL: no memory. The others take NULL for no name. */
+struct anon_vma_name *anon_vma_name_alloc(const char *text);
+void anon_vma_name_get(struct anon_vma_name *name);
+void anon_vma_name_put(struct anon_vma_name *name);
+bool anon_vma_name_equal(const struct anon_vma_name *a, const struct anon_vma_name *b);
+/* The name of a VMA, linked or not, which takes a reference of its own; nothing for one with a
+ * file. */
+void vma_set_anon_name(struct vm_area_struct *vma, struct anon_vma_name *name);
+/* Of a VMA in no structure; drops its file, group and name. */
 void vm_area_free(struct vm_area_struct *vma);
 
 /* Inserts a complete VMA where nothing is mapped: list, tree, i_mmap. Cannot fail. */
@@ -59,6 +67,7 @@ struct vma_range {
 					       is the range's identity */
 	const struct vm_operations_struct *vm_ops;
 	struct mem_cgroup *memcg;
+	struct anon_vma_name *anon_name; /* NULL: none */
 };
 
 /*
@@ -82,6 +91,11 @@ QUIRE_MUST_CHECK int vma_modify_flags(struct vm_area_struct *vma, uint64_t start
 /* As vma_modify_flags(), for the budget of the mapping; takes its own references on the group. */
 QUIRE_MUST_CHECK int vma_modify_memcg(struct vm_area_struct *vma, uint64_t start, uint64_t end,
 				      struct mem_cgroup *memcg, struct vm_area_struct **result);
+
+/* The same for the name of anonymous memory. */
+QUIRE_MUST_CHECK int vma_modify_anon_name(struct vm_area_struct *vma, uint64_t start, uint64_t end,
+					  struct anon_vma_name *name,
+					  struct vm_area_struct **result);
 
 /* Extends the VMA to [start, end), over free space and, when `next` is given, over that neighbour,
  * which is deleted. */

@@ -129,6 +129,7 @@ void vma_commit(const struct vma_change *change)
 				free_removed(change->removed[i]);
 	}
 	vma_set_memcg(vma, change->memcg);
+	vma_set_anon_name(vma, change->anon_name);
 	vma_set_page_prot(vma);
 }
 
@@ -141,6 +142,7 @@ struct vma_change vma_change_end(struct vm_area_struct *vma, uint64_t end)
 		.pgoff = vma->vm_pgoff,
 		.vm_flags = vma->vm_flags,
 		.memcg = vma->vm_memcg,
+		.anon_name = vma_anon_name(vma),
 	};
 }
 

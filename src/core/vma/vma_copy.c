@@ -40,6 +40,7 @@ struct vm_area_struct *copy_vma(struct vm_area_struct **vmap, uint64_t address, 
 		.copied_from = vma,
 		.vm_ops = vma->vm_ops,
 		.memcg = vma->vm_memcg,
+		.anon_name = vma_anon_name(vma),
 	};
 
 	*need_rmap_locks = false;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Merging: whether neighbours may become one VMA, and the three operations that try it: a new range
- * among its neighbours, new flags or a new group for part of a VMA.
+ * among its neighbours, new flags, a new group or name for part of a VMA.
  *
- * Two neighbours may be one when they touch, have equal flags, file, operations and group, continue
- * each other's page offsets, and have compatible anonymous identities: the same anon_vma, or one
- * has none and the other is no child of a fork (its pages would otherwise be looked for in all
- * relatives of the family). Special VMAs never merge, and one with a close operation is never
+ * Two neighbours may be one when they touch, have equal flags, file, operations, group and name,
+ * continue each other's page offsets, and have compatible anonymous identities: the same anon_vma,
+ * or one has none and the other is no child of a fork (its pages would otherwise be looked for in
+ * all relatives of the family). Special VMAs never merge, and one with a close operation is never
  * deleted by a merge.
  */
 #include "core/instance/instance.h"
@@ -35,7 +35,9 @@ static bool is_mergeable(const struct vm_area_struct *vma, const struct vma_rang
 {
 	return !((vma->vm_flags ^ range->vm_flags) & ~VM_STICKY) && !(vma->vm_flags & VM_SPECIAL) &&
 	       vma->vm_file == range->file && vma->vm_ops == range->vm_ops &&
-	       vma->vm_memcg == range->memcg && anon_compatible(vma, range->copied_from);
+	       vma->vm_memcg == range->memcg &&
+	       anon_vma_name_equal(vma_anon_name(vma), range->anon_name) &&
+	       anon_compatible(vma, range->copied_from);
 }
 
 static bool can_merge_prev(const struct vm_area_struct *prev, const struct vma_range *range)
@@ -55,13 +57,14 @@ static bool can_remove(const struct vm_area_struct *vma)
 	return !vma->vm_ops || !vma->vm_ops->close;
 }
 
-/* With the flags and group of the range, but not yet its addresses. */
+/* With flags, group and name of the range, but not yet its addresses. */
 static struct vma_change change_of(struct vm_area_struct *vma, const struct vma_range *range)
 {
 	struct vma_change change = vma_change_end(vma, vma->vm_end);
 
 	change.vm_flags = range->vm_flags;
 	change.memcg = range->memcg;
+	change.anon_name = range->anon_name;
 	return change;
 }
 
@@ -238,6 +241,7 @@ static struct vma_range range_within(struct vm_area_struct *vma, uint64_t start,
 		.copied_from = vma,
 		.vm_ops = vma->vm_ops,
 		.memcg = vma->vm_memcg,
+		.anon_name = vma_anon_name(vma),
 	};
 }
 
@@ -256,5 +260,14 @@ int vma_modify_memcg(struct vm_area_struct *vma, uint64_t start, uint64_t end,
 	struct vma_range range = range_within(vma, start, end);
 
 	range.memcg = memcg;
+	return vma_modify(vma, &range, result);
+}
+
+int vma_modify_anon_name(struct vm_area_struct *vma, uint64_t start, uint64_t end,
+			 struct anon_vma_name *name, struct vm_area_struct **result)
+{
+	struct vma_range range = range_within(vma, start, end);
+
+	range.anon_name = name;
 	return vma_modify(vma, &range, result);
 }

@@ -92,6 +92,7 @@ struct vm_area_struct *vm_area_dup(struct mm_struct *mm, const struct vm_area_st
 	copy->vm_file = vma->vm_file;
 	if (copy->vm_file)
 		get_file(copy->vm_file);
+	vma_set_anon_name(copy, vma_anon_name(vma));
 	copy->vm_memcg = vma->vm_memcg;
 	if (copy->vm_memcg)
 		memcg_get(copy->vm_memcg);
@@ -107,6 +108,8 @@ void vm_area_free(struct vm_area_struct *vma)
 	vma->vm_start = vma->vm_end = 0;
 	if (vma->vm_file)
 		fput(vma->vm_file);
+	else
+		anon_vma_name_put(vma->anon_name);
 	if (vma->vm_memcg)
 		memcg_put(vma->vm_memcg);
 	if (QUIRE_CHECK >= 1)

@@ -34,6 +34,7 @@ int vma_split_prepare(struct vm_area_struct *vma, uint64_t start, uint64_t end,
 	if (becomes) {
 		copy->vm_flags = becomes->vm_flags;
 		vma_set_memcg(copy, becomes->memcg);
+		vma_set_anon_name(copy, becomes->anon_name);
 		vma_set_page_prot(copy);
 	}
 	if (vma_anon(vma) && anon_vma_clone(copy, vma)) {
