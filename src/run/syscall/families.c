@@ -4,14 +4,17 @@
  */
 #include <pthread.h>
 
+#include "run/exec/loader.h"
 #include "run/file/file_calls.h"
+#include "run/syscall/families.h"
 #include "run/syscall/table.h"
 
 const struct syscall_family *const syscall_families[] = {
-	&memory_calls,
-	NULL,
+	&memory_calls,     &open_calls,   &path_calls, &directory_calls, &xattr_calls,
+	&descriptor_calls, &ioctl_calls,  &time_calls, &limit_calls,     &process_calls,
+	&prctl_calls,      &system_calls, &exec_calls,
 };
-const uint32_t nr_syscall_families = sizeof(syscall_families) / sizeof(syscall_families[0]) - 1;
+const uint32_t nr_syscall_families = ARRAY_SIZE(syscall_families);
 
 static const struct syscall_row *rows[SYSCALL_NUMBERS];
 static pthread_once_t rows_once = PTHREAD_ONCE_INIT;

@@ -22,6 +22,9 @@ enum argument_kind {
 	ARG_DIRFD,       /* the same, or AT_FDCWD */
 	ARG_ADDRESS,     /* an address that the host never sees (memory calls) */
 	ARG_PATH,        /* a string of at most PATH_MAX */
+	ARG_FILE_PATH,   /* the same, of a link to be followed: the program's own executable takes
+			    Quire's place (proc_path()); with `of`, unless that argument has
+			    AT_SYMLINK_NOFOLLOW */
 	ARG_STRING,      /* a string of at most `size` bytes */
 	ARG_IN,          /* `size` bytes read from the program; NULL is passed on */
 	ARG_OUT,         /* `size` bytes written to the program on success; NULL is passed on */
@@ -53,6 +56,7 @@ typedef int64_t syscall_function(struct thread *thread, const uint64_t args[6]);
 #define SYSCALL_RESTART 1u /* an interrupted call is started again after SA_RESTART */
 #define SYSCALL_BLOCKS 2u  /* may wait: goes to the host interruptibly */
 #define SYSCALL_NOHAND 4u  /* started again only when no handler ran (pause-like) */
+#define SYSCALL_NEW_FD 8u  /* answers a new descriptor, to be seen by check_new_fd() */
 
 struct syscall_row {
 	int32_t number;

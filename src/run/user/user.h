@@ -19,6 +19,9 @@ struct page;
 QUIRE_MUST_CHECK int copy_from_user(struct mm_struct *mm, void *to, uint64_t from, uint64_t bytes);
 QUIRE_MUST_CHECK int copy_to_user(struct mm_struct *mm, uint64_t to, const void *from,
 				  uint64_t bytes);
+/* As much of it as there is, from the start on: bytes, perhaps 0. */
+uint64_t copy_some_from_user(struct mm_struct *mm, void *to, uint64_t from, uint64_t bytes);
+uint64_t copy_some_to_user(struct mm_struct *mm, uint64_t to, const void *from, uint64_t bytes);
 /* A string with its zero into `to`: its length, -EFAULT, or -ENAMETOOLONG when the zero is not
  * among the first `bytes`. */
 int64_t strncpy_from_user(struct mm_struct *mm, char *to, uint64_t from, uint64_t bytes);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors of the program and of Quire, beside check_fd() and check_new_fd() of table.h.
+ */
+#ifndef QUIRE_RUN_SYSCALL_DESCRIPTOR_H
+#define QUIRE_RUN_SYSCALL_DESCRIPTOR_H
+
+#include "run/syscall/table.h"
+
+/* What memory objects that hold the program's frames are named on the host. */
+#define QUIRE_MEMORY_NAME "quire-arena"
+
+/* Descriptors from this number on are not the program's to have. */
+uint64_t descriptor_limit(struct thread *thread);
+/* close(2) on the host, without any check. */
+int64_t close_on_host(int64_t fd);
+/* What /proc/self/fd says of the descriptor, with a zero; its length or -errno. */
+int64_t descriptor_link(int fd, char *target, size_t bytes);
+/* Whether the program has opened (by /proc/PID/fd or map_files) the object that holds Quire's
+ * frames. */
+bool is_quire_memory(int fd);
+
+#endif

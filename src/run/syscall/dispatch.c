@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the CPU's registers to a row of the table and back.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "run/report/report.h"
+#include "run/report/trace.h"
+#include "run/syscall/table.h"
+
+/* Length of the SYSCALL instruction. */
+#define SYSCALL_BYTES 2
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int64_t call_row(struct thread *thread, const struct syscall_row *row,
+			const uint64_t args[6])
+{
+	if (row->function)
+		return row->function(thread, args);
+	if (row->how == HOW_REFUSED)
+		return -row->error;
+	return host_call(thread, row, args);
+}
+
+static int64_t call_number(struct thread *thread, const struct syscall_row *row,
+			   const uint64_t args[6])
+{
+	struct run *run = thread->process->run;
+	const int64_t number = thread->syscall;
+	const uint64_t start = now_ns();
+	int64_t result;
+	uint64_t ns;
+
+	if (row) {
+		result = call_row(thread, row, args);
+	} else {
+		report_unknown_syscall(run->report, number);
+		result = -ENOSYS;
+	}
+	ns = now_ns() - start;
+	thread->syscall_time += ns;
+	report_count_syscall(run->report, number, result, ns);
+	if (run->trace && row && row->how == HOW_QUIRE)
+		trace_call(run->trace, number, args, result, start);
+	return result;
+}
+
+static enum syscall_restart restart_of(const struct syscall_row *row, int64_t result)
+{
+	if (result != -EINTR || !row)
+		return RESTART_NONE;
+	if (row->flags & SYSCALL_RESTART)
+		return RESTART_SYS;
+	return row->flags & SYSCALL_NOHAND ? RESTART_NOHAND : RESTART_NONE;
+}
+
+void syscall_dispatch(struct thread *thread)
+{
+	struct kvm_regs *regs = kvm_cpu_regs(thread->cpu);
+	const uint64_t args[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
+	const struct syscall_row *row;
+	int64_t result;
+
+	/* A signal that came before the call does not interrupt it: it is handled first. */
+	if (thread->signals.caught) {
+		regs->rip -= SYSCALL_BYTES;
+		signal_deliver(thread, RESTART_NONE);
+		return;
+	}
+	/* As the kernel does, the number is taken as an int. */
+	thread->syscall = (int32_t)regs->rax;
+	row = syscall_row(thread->syscall);
+	result = call_number(thread, row, args);
+	regs = kvm_cpu_regs(thread->cpu);
+	regs->rax = (uint64_t)result;
+	signal_deliver(thread, restart_of(row, result));
+	thread->syscall = -1;
+}

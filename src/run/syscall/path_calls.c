@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls on files by name or descriptor that are the host's alone: metadata, links, directories,
+ * file systems. Only the name of the program's own executable is Quire's.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+
+#include "run/file/mapped_file.h"
+#include "run/proc/proc.h"
+#include "run/syscall/bounce.h"
+#include "run/syscall/families.h"
+#include "run/syscall/rows.h"
+#include "run/user/user.h"
+
+/* As readlink(2) of the link that a process's executable is; -ENOENT: the path names another. */
+static int64_t read_own_link(struct thread *thread, uint64_t address, uint64_t buffer,
+			     uint64_t bytes)
+{
+	char path[64];
+	char target[PATH_MAX];
+	int64_t length;
+
+	if (strncpy_from_user(thread_mm(thread), path, address, sizeof(path)) < 0 ||
+	    (int32_t)bytes <= 0)
+		return -ENOENT;
+	length = proc_readlink(thread, path, target, min_u64((uint32_t)bytes, sizeof(target)));
+	if (length > 0 && copy_to_user(thread_mm(thread), buffer, target, (uint64_t)length))
+		return -EFAULT;
+	return length;
+}
+
+static int64_t sys_readlink(struct thread *thread, const uint64_t args[6])
+{
+	int64_t length = read_own_link(thread, args[0], args[1], args[2]);
+
+	return length == -ENOENT ? host_call(thread, syscall_row(__NR_readlink), args) : length;
+}
+
+static int64_t sys_readlinkat(struct thread *thread, const uint64_t args[6])
+{
+	int64_t length = read_own_link(thread, args[1], args[2], args[3]);
+
+	return length == -ENOENT ? host_call(thread, syscall_row(__NR_readlinkat), args) : length;
+}
+
+/* What is only in Quire's cache must reach the host's file before the host writes it. */
+static int64_t sys_sync(struct thread *thread, const uint64_t args[6])
+{
+	/* sync(2) has no way to tell of an error: fsync(2) of the file will. */
+	(void)mapped_sync_all(thread->process->run);
+	return host_syscall(__NR_sync, args);
+}
+
+static int64_t sys_syncfs(struct thread *thread, const uint64_t args[6])
+{
+	int error = check_fd(thread, (int)args[0]);
+
+	if (!error)
+		error = mapped_sync_all(thread->process->run);
+	return error ? error : host_syscall(__NR_syncfs, args);
+}
+
+static const struct syscall_row rows[] = {
+	ROW_HOST(stat, 0, A_FILE(pathname), A_OUT(statbuf, BYTES_STAT)),
+	ROW_HOST(fstat, 0, A_FD(fd), A_OUT(statbuf, BYTES_STAT)),
+	ROW_HOST(lstat, 0, A_PATH(pathname), A_OUT(statbuf, BYTES_STAT)),
+	ROW_HOST(newfstatat, 0, A_DIRFD(dirfd), A_FILE_AT(pathname, 3), A_OUT(statbuf, BYTES_STAT),
+		 A_INT(flags)),
+	ROW_HOST(statx, 0, A_DIRFD(dirfd), A_FILE_AT(pathname, 2), A_INT(flags), A_INT(mask),
+		 A_OUT(statxbuf, BYTES_STATX)),
+	ROW_HOST(access, 0, A_FILE(pathname), A_INT(mode)),
+	ROW_HOST(faccessat, 0, A_DIRFD(dirfd), A_FILE(pathname), A_INT(mode)),
+	ROW_HOST(faccessat2, 0, A_DIRFD(dirfd), A_FILE_AT(pathname, 3), A_INT(mode), A_INT(flags)),
+	ROW_HOST(chmod, 0, A_FILE(pathname), A_INT(mode)),
+	ROW_HOST(fchmod, 0, A_FD(fd), A_INT(mode)),
+	ROW_HOST(fchmodat, 0, A_DIRFD(dirfd), A_FILE(pathname), A_INT(mode)),
+	ROW_HOST(fchmodat2, 0, A_DIRFD(dirfd), A_FILE_AT(pathname, 3), A_INT(mode), A_INT(flags)),
+	ROW_HOST(chown, 0, A_FILE(pathname), A_INT(owner), A_INT(group)),
+	ROW_HOST(fchown, 0, A_FD(fd), A_INT(owner), A_INT(group)),
+	ROW_HOST(lchown, 0, A_PATH(pathname), A_INT(owner), A_INT(group)),
+	ROW_HOST(fchownat, 0, A_DIRFD(dirfd), A_FILE_AT(pathname, 4), A_INT(owner), A_INT(group),
+		 A_INT(flags)),
+	ROW_HOST(utime, 0, A_FILE(filename), A_IN(times, 16)),
+	ROW_HOST(utimes, 0, A_FILE(filename), A_IN(times, 2 * BYTES_TIMEVAL)),
+	ROW_HOST(futimesat, 0, A_DIRFD(dirfd), A_FILE(pathname), A_IN(times, 2 * BYTES_TIMEVAL)),
+	ROW_HOST(utimensat, 0, A_DIRFD(dirfd), A_FILE_AT(pathname, 3),
+		 A_IN(times, 2 * BYTES_TIMESPEC), A_INT(flags)),
+	ROW_HOST(file_getattr, 0, A_DIRFD(dirfd), A_PATH(pathname), A_INOUT_BYTES(attr, 3, 1),
+		 A_LONG(size), A_INT(at_flags)),
+	ROW_HOST(file_setattr, 0, A_DIRFD(dirfd), A_PATH(pathname), A_IN_BYTES(attr, 3, 1),
+		 A_LONG(size), A_INT(at_flags)),
+
+	ROW_HOST(link, 0, A_PATH(oldpath), A_PATH(newpath)),
+	ROW_HOST(linkat, 0, A_DIRFD(olddirfd), A_PATH(oldpath), A_DIRFD(newdirfd), A_PATH(newpath),
+		 A_INT(flags)),
+	ROW_HOST(symlink, 0, A_PATH(target), A_PATH(linkpath)),
+	ROW_HOST(symlinkat, 0, A_PATH(target), A_DIRFD(newdirfd), A_PATH(linkpath)),
+	ROW_OWN(readlink, HOW_HOST, 0, "/proc/self/exe is the program", A_PATH(pathname),
+		A_OUT_BYTES(buf, 2, 1), A_INT(bufsiz)),
+	ROW_OWN(readlinkat, HOW_HOST, 0, "/proc/self/exe is the program", A_DIRFD(dirfd),
+		A_PATH(pathname), A_OUT_BYTES(buf, 3, 1), A_INT(bufsiz)),
+	ROW_HOST(unlink, 0, A_PATH(pathname)),
+	ROW_HOST(unlinkat, 0, A_DIRFD(dirfd), A_PATH(pathname), A_INT(flags)),
+	ROW_HOST(rename, 0, A_PATH(oldpath), A_PATH(newpath)),
+	ROW_HOST(renameat, 0, A_DIRFD(olddirfd), A_PATH(oldpath), A_DIRFD(newdirfd),
+		 A_PATH(newpath)),
+	ROW_HOST(renameat2, 0, A_DIRFD(olddirfd), A_PATH(oldpath), A_DIRFD(newdirfd),
+		 A_PATH(newpath), A_INT(flags)),
+	ROW_HOST(mkdir, 0, A_PATH(pathname), A_INT(mode)),
+	ROW_HOST(mkdirat, 0, A_DIRFD(dirfd), A_PATH(pathname), A_INT(mode)),
+	ROW_HOST(rmdir, 0, A_PATH(pathname)),
+	ROW_HOST(mknod, 0, A_PATH(pathname), A_INT(mode), A_LONG(dev)),
+	ROW_HOST(mknodat, 0, A_DIRFD(dirfd), A_PATH(pathname), A_INT(mode), A_LONG(dev)),
+	ROW_HOST(umask, 0, A_INT(mask)),
+
+	ROW_HOST(getcwd, 0, A_OUT_BYTES(buf, 1, 1), A_LONG(size)),
+	ROW_HOST(chdir, 0, A_PATH(path)),
+	ROW_HOST(fchdir, 0, A_FD(fd)),
+	ROW_HOST(chroot, 0, A_PATH(path)),
+	ROW_HOST(pivot_root, 0, A_PATH(new_root), A_PATH(put_old)),
+
+	ROW_HOST(statfs, 0, A_FILE(path), A_OUT(buf, BYTES_STATFS)),
+	ROW_HOST(fstatfs, 0, A_FD(fd), A_OUT(buf, BYTES_STATFS)),
+	ROW_HOST(ustat, 0, A_INT(dev), A_OUT(ubuf, 32)),
+	ROW_OWN(sync, HOW_FILE, 0, "dirty mapped pages are written first", {NULL, 0, 0, 0}),
+	ROW_OWN(syncfs, HOW_FILE, 0, "dirty mapped pages are written first", A_FD(fd)),
+	ROW_HOST(flock, SYSCALL_RESTART | SYSCALL_BLOCKS, A_FD(fd), A_INT(operation)),
+	ROW_HOST(umount2, 0, A_PATH(target), A_INT(flags)),
+	ROW_HOST(open_tree, SYSCALL_NEW_FD, A_DIRFD(dirfd), A_PATH(pathname), A_INT(flags)),
+	ROW_HOST(move_mount, 0, A_DIRFD(from_dirfd), A_PATH(from_pathname), A_DIRFD(to_dirfd),
+		 A_PATH(to_pathname), A_INT(flags)),
+	ROW_HOST(fsopen, SYSCALL_NEW_FD, A_STRING(fsname, PATH_MAX), A_INT(flags)),
+	ROW_HOST(fsmount, SYSCALL_NEW_FD, A_FD(fsfd), A_INT(flags), A_INT(attr_flags)),
+	ROW_HOST(fspick, SYSCALL_NEW_FD, A_DIRFD(dirfd), A_PATH(pathname), A_INT(flags)),
+	ROW_HOST(mount_setattr, 0, A_DIRFD(dirfd), A_PATH(pathname), A_INT(flags),
+		 A_IN_BYTES(attr, 4, 1), A_LONG(size)),
+	ROW_HOST(statmount, 0, A_IN(req, 24), A_OUT_ALL(buf, 2, 1), A_LONG(bufsize), A_INT(flags)),
+	ROW_HOST(listmount, 0, A_IN(req, 24), A_OUT_BYTES(mnt_ids, 2, 8), A_LONG(nr_mnt_ids),
+		 A_INT(flags)),
+};
+SYSCALL_FAMILY(path_calls, "Files by name", rows);
