@@ -14,7 +14,7 @@
 #include "run/exec/arguments.h"
 #include "run/exec/loader.h"
 #include "run/signal/signal.h"
-#include "run/syscall/table.h"
+#include "run/syscall/rows.h"
 #include "run/user/user.h"
 
 #define EXEC_FLAGS (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)
@@ -139,16 +139,26 @@ static int64_t do_execveat(struct thread *thread, int dirfd, uint64_t path_addre
 	return exec_program(thread, &program, lists);
 }
 
-int64_t sys_execve(struct thread *thread, const uint64_t args[6])
+static int64_t sys_execve(struct thread *thread, const uint64_t args[6])
 {
 	const uint64_t lists_at[] = {args[1], args[2]};
 
 	return do_execveat(thread, AT_FDCWD, args[0], lists_at, 0);
 }
 
-int64_t sys_execveat(struct thread *thread, const uint64_t args[6])
+static int64_t sys_execveat(struct thread *thread, const uint64_t args[6])
 {
 	const uint64_t lists_at[] = {args[2], args[3]};
 
 	return do_execveat(thread, (int)args[0], args[1], lists_at, (int)args[4]);
 }
+
+static const char note[] =
+	"set-user-ID, set-group-ID and file capabilities have no effect; the file must be readable";
+
+static const struct syscall_row rows[] = {
+	ROW_OWN(execve, HOW_TASK, 0, note, A_PATH(pathname), A_ADDRESS(argv), A_ADDRESS(envp)),
+	ROW_OWN(execveat, HOW_TASK, 0, note, A_DIRFD(dirfd), A_PATH(pathname), A_ADDRESS(argv),
+		A_ADDRESS(envp), A_INT(flags)),
+};
+SYSCALL_FAMILY(exec_calls, "Executing programs", rows);

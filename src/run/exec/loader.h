@@ -13,6 +13,8 @@
 
 #include "run/task/thread.h"
 
+struct syscall_family;
+
 struct program {
 	const char *path; /* as given: AT_EXECFN */
 	int fd;           /* execveat(AT_EMPTY_PATH): the file, and `path` is /dev/fd/N; else -1 */
@@ -35,7 +37,7 @@ QUIRE_MUST_CHECK int load_program(struct process *process, struct program *progr
 /* Registers and FPU of a program's start. */
 void start_program(struct thread *thread, const struct program *program);
 
-int64_t sys_execve(struct thread *thread, const uint64_t args[6]);
-int64_t sys_execveat(struct thread *thread, const uint64_t args[6]);
+/* execve, execveat. */
+extern const struct syscall_family exec_calls;
 
 #endif

@@ -51,7 +51,6 @@ static void destroy_process(struct process *process)
 {
 	if (process->mm)
 		quire_mm_exit(process->mm);
-	pthread_cond_destroy(&process->succession);
 	pthread_cond_destroy(&process->thread_gone);
 	pthread_mutex_destroy(&process->lock);
 	free(process->exe);
@@ -70,7 +69,6 @@ static int create_process(struct run *run, const char *path, struct process **cr
 	list_init(&process->threads);
 	pthread_mutex_init(&process->lock, NULL);
 	pthread_cond_init(&process->thread_gone, NULL);
-	pthread_cond_init(&process->succession, NULL);
 	if (quire_mm_create(run->quire, slash ? slash + 1 : path, NULL, &process->mm) != 0)
 		error = -errno;
 	else
