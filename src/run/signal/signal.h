@@ -21,9 +21,14 @@
 #include "base/types.h"
 
 struct process;
+struct quire_machine;
 struct thread;
 
 #define SIGNALS 64
+/* Bytes of the stack on which Quire's handler runs, in each host thread of the program. */
+#define HOST_SIGNAL_STACK 32768
+/* Number of the page fault among the CPU's exceptions. */
+#define TRAP_PAGE_FAULT 14
 
 /* As the kernel's struct sigaction on x86-64. */
 struct guest_sigaction {
@@ -36,15 +41,27 @@ struct guest_sigaction {
 struct signal_actions {
 	pthread_mutex_t lock;
 	struct guest_sigaction action[SIGNALS]; /* S: of signal i + 1 */
+	uint64_t wake_secret; /* C: value that tells signal_wake()'s signals from the program's */
 };
+
+/* Signals of the number that Quire uses itself, sent by the program while it blocks them. */
+#define SIGNALS_HELD 4
 
 struct thread_signals {
 	uint64_t mask;       /* O: the program's mask, bit i for signal i + 1 */
 	uint64_t saved_mask; /* O: to be put back after sigsuspend, ppoll, pselect, epoll_pwait */
 	bool restore_mask;   /* O */
-	volatile sig_atomic_t caught; /* O: a signal waits in `info` */
-	siginfo_t info;               /* O */
-	stack_t altstack;             /* O: addresses of the program */
+	volatile sig_atomic_t caught;  /* O: not 0: a signal waits in `info`, or somebody wants the
+					  thread's attention */
+	siginfo_t info;                /* O */
+	siginfo_t held[SIGNALS_HELD];  /* O */
+	volatile sig_atomic_t nr_held; /* O */
+	bool forced;                   /* O: `fault` is to be delivered */
+	siginfo_t fault;               /* O: by signal_force_fault() */
+	int trapno;                    /* O: of the last fault, for sigcontext; and the next two */
+	uint64_t error_code;           /* O */
+	uint64_t cr2;                  /* O */
+	stack_t altstack;              /* O: addresses of the program */
 };
 
 /* Dispositions of the host as quire was started with them become the program's (only SIG_IGN and
@@ -55,6 +72,16 @@ void signal_exec(struct thread *thread);
 /* First act of a thread, with the mask inherited from `parent` (NULL: the host thread's present
  * one). */
 void signal_thread_start(struct thread *thread, const struct thread *parent);
+/* Last act of a thread: nothing is caught any more; what was goes back to the process. */
+void signal_thread_end(struct thread *thread);
+/* Gets a thread of the process out of the CPU, or out of host_syscall_interruptible(), and to its
+ * next signal_deliver(). From any thread. */
+void signal_wake(const struct thread *thread);
+/* The host's dispositions and mask for a process that dies by `signal`, or ends (0): signals that
+ * end a process do so at once from now on. */
+void signal_reset_for_end(int signal);
+/* Room that a frame takes on the program's stack at most: AT_MINSIGSTKSZ. */
+uint64_t signal_frame_bytes(const struct quire_machine *machine);
 
 /*
  * The host system call `nr` that may block: a value or -errno. When a signal was caught before it
@@ -82,27 +109,14 @@ enum syscall_restart {
  */
 void signal_deliver(struct thread *thread, enum syscall_restart restart);
 
+/* The calling host thread gets no signal at all; and again those that the program's thread does not
+ * block, unless one that was caught still waits. */
+void signal_block_all(void);
+void signal_sync_mask(const struct thread *thread);
 /* Sets the program's mask, on the host thread too; SIGKILL and SIGSTOP are never in it. */
 void signal_set_mask(struct thread *thread, uint64_t mask);
 /* For calls with a mask of their own: set now, and put back once the call is over and its signal
  * delivered. */
 void signal_set_mask_for_call(struct thread *thread, uint64_t mask);
-
-/* The system calls: see run/syscall/table.h for their form. */
-int64_t sys_rt_sigaction(struct thread *thread, const uint64_t args[6]);
-int64_t sys_rt_sigprocmask(struct thread *thread, const uint64_t args[6]);
-int64_t sys_rt_sigreturn(struct thread *thread, const uint64_t args[6]);
-int64_t sys_rt_sigpending(struct thread *thread, const uint64_t args[6]);
-int64_t sys_rt_sigtimedwait(struct thread *thread, const uint64_t args[6]);
-int64_t sys_rt_sigsuspend(struct thread *thread, const uint64_t args[6]);
-int64_t sys_rt_sigqueueinfo(struct thread *thread, const uint64_t args[6]);
-int64_t sys_rt_tgsigqueueinfo(struct thread *thread, const uint64_t args[6]);
-int64_t sys_sigaltstack(struct thread *thread, const uint64_t args[6]);
-int64_t sys_pause(struct thread *thread, const uint64_t args[6]);
-int64_t sys_kill(struct thread *thread, const uint64_t args[6]);
-int64_t sys_tkill(struct thread *thread, const uint64_t args[6]);
-int64_t sys_tgkill(struct thread *thread, const uint64_t args[6]);
-int64_t sys_signalfd4(struct thread *thread, const uint64_t args[6]);
-int64_t sys_timer_create(struct thread *thread, const uint64_t args[6]);
 
 #endif

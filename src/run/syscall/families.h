@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The families of system calls that stand in this folder.
+ * The families of system calls that stand in this folder, and those of threads and signals.
  */
 #ifndef QUIRE_RUN_SYSCALL_FAMILIES_H
 #define QUIRE_RUN_SYSCALL_FAMILIES_H
@@ -18,5 +18,11 @@ extern const struct syscall_family process_calls;
 extern const struct syscall_family prctl_calls;
 extern const struct syscall_family system_calls;
 extern const struct syscall_family ioctl_calls;
+extern const struct syscall_family task_calls;
+extern const struct syscall_family signal_calls;
+
+/* Of other folders. */
+extern const struct syscall_family signal_calls; /* run/signal */
+extern const struct syscall_family task_calls;   /* run/task */
 
 #endif

@@ -34,6 +34,9 @@ struct process {
 	uint64_t vdso;                      /* P: address of the vDSO in the mm */
 	uint64_t saved_auxv[64];            /* P: as put on the stack, for /proc/self/auxv */
 	uint32_t saved_auxv_words;          /* P */
+	int leader_status;                  /* P: what the first thread gave to exit(2) */
+	struct thread *successor;  /* P: thread that goes on on the first host thread, after exec */
+	pthread_cond_t succession; /* with lock: successor was set */
 	_Atomic int ending; /* A: 0; else the process is being ended and nobody starts anything */
 };
 
