@@ -13,7 +13,7 @@ const struct syscall_family *const syscall_families[] = {
 	&memory_calls,     &open_calls,   &path_calls, &directory_calls, &xattr_calls,
 	&descriptor_calls, &ioctl_calls,  &time_calls, &limit_calls,     &process_calls,
 	&prctl_calls,      &system_calls, &exec_calls, &task_calls,      &signal_calls,
-	&signal_calls,     &task_calls,
+	&read_write_calls,
 };
 const uint32_t nr_syscall_families = ARRAY_SIZE(syscall_families);
 

@@ -18,8 +18,6 @@ extern const struct syscall_family process_calls;
 extern const struct syscall_family prctl_calls;
 extern const struct syscall_family system_calls;
 extern const struct syscall_family ioctl_calls;
-extern const struct syscall_family task_calls;
-extern const struct syscall_family signal_calls;
 
 /* Of other folders. */
 extern const struct syscall_family signal_calls; /* run/signal */
