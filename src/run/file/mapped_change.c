@@ -56,27 +56,49 @@ void mapped_size_changed(struct inode *inode)
 	bypass_end(inode);
 }
 
-int64_t mapped_ftruncate(struct run *run, int fd, int64_t size)
+/* The file of `status` is cut by the host: by its descriptor, or by path (fd -1). */
+static int64_t change_size(struct run *run, const struct stat *status, int fd, const char *path,
+			   int64_t size)
 {
 	struct mapped_change change;
-	struct stat status;
 	uint64_t previous = 0;
 	int64_t result;
-	int flags = fcntl(fd, F_GETFL);
 
-	if (flags < 0 || (flags & O_PATH) || fstat(fd, &status) != 0)
-		return -EBADF;
-	/* What the host refuses for its arguments alone must not disturb anybody. */
-	if (size < 0 || (flags & O_ACCMODE) == O_RDONLY || !S_ISREG(status.st_mode))
-		return ftruncate(fd, size) ? -errno : 0;
-	mapped_change_begin(run, &status, &change);
+	mapped_change_begin(run, status, &change);
 	if (change.inode)
 		previous = bypass_truncate_begin(change.inode, (uint64_t)size);
-	result = ftruncate(fd, size) ? -errno : 0;
+	result = fd >= 0 ? ftruncate(fd, size) : truncate(path, size);
+	if (result)
+		result = -errno;
 	if (change.inode)
 		bypass_truncate_end(change.inode, previous, result ? previous : (uint64_t)size);
 	mapped_change_end(&change);
 	return result;
+}
+
+/* What the host refuses for its arguments alone does not get so far: it would disturb those who
+ * use the file meanwhile. */
+int64_t mapped_ftruncate(struct run *run, int fd, int64_t size)
+{
+	const int flags = fcntl(fd, F_GETFL);
+	struct stat status;
+
+	if (flags < 0 || fstat(fd, &status) != 0)
+		return -EBADF;
+	if (size < 0 || (flags & O_PATH) || (flags & O_ACCMODE) == O_RDONLY ||
+	    !S_ISREG(status.st_mode))
+		return ftruncate(fd, size) ? -errno : 0;
+	return change_size(run, &status, fd, NULL, size);
+}
+
+int64_t mapped_truncate(struct run *run, const char *path, int64_t size)
+{
+	struct stat status;
+
+	if (size < 0 || stat(path, &status) != 0 || !S_ISREG(status.st_mode) ||
+	    faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0)
+		return truncate(path, size) ? -errno : 0;
+	return change_size(run, &status, -1, path, size);
 }
 
 int64_t mapped_open_truncate(struct run *run, int fd)

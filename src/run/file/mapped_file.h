@@ -88,6 +88,8 @@ void mapped_rewrite_end(struct mapped_change *change);
 
 /* ftruncate(fd, size) on the host, the cache following: 0 or -errno. */
 int64_t mapped_ftruncate(struct run *run, int fd, int64_t size);
+/* truncate(path, size) likewise. */
+int64_t mapped_truncate(struct run *run, const char *path, int64_t size);
 /* For open(2) with O_TRUNC of a file that was opened without: the file becomes empty as far as
  * O_TRUNC would have made it so. 0 or -errno. */
 int64_t mapped_open_truncate(struct run *run, int fd);

@@ -201,6 +201,24 @@ static int64_t sys_pwritev2(struct thread *thread, const uint64_t args[6])
 					    : many_buffers(thread, &call, args[1], args[2]);
 }
 
+/* The pages are copied, so that the program may use them again at once. */
+static int64_t sys_vmsplice(struct thread *thread, const uint64_t args[6])
+{
+	const uint32_t known = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT;
+	struct rw_call call = {.fd = (int)args[0], .offset = OFFSET_CURRENT};
+	struct stat status;
+
+	if ((uint32_t)args[3] & ~known)
+		return -EINVAL;
+	if (check_open(thread, call.fd) || fstat(call.fd, &status) != 0 ||
+	    !S_ISFIFO(status.st_mode))
+		return -EBADF;
+	call.write = (fcntl(call.fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
+	if (args[3] & SPLICE_F_NONBLOCK)
+		call.flags = RWF_NOWAIT;
+	return many_buffers(thread, &call, args[1], args[2]);
+}
+
 #define WAITS (SYSCALL_RESTART | SYSCALL_BLOCKS)
 #define VECTOR A_ADDRESS(iov), A_LONG(iovcnt)
 
@@ -219,5 +237,6 @@ static const struct syscall_row rows[] = {
 		A_INT(flags)),
 	ROW_OWN(pwritev2, HOW_FILE, WAITS, NULL, A_FD(fd), VECTOR, A_LONG(offset), A_LONG(high),
 		A_INT(flags)),
+	ROW_OWN(vmsplice, HOW_FILE, WAITS, "by copying", A_FD(fd), VECTOR, A_INT(flags)),
 };
 SYSCALL_FAMILY(read_write_calls, "Reading and writing", rows);

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls on files other than reading and writing, kept in agreement with what is mapped: sizes,
+ * holes, positions by contents, and what makes changes durable.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/falloc.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/file/bypass.h"
+#include "core/file/filemap.h"
+#include "run/file/copy_calls.h"
+#include "run/file/file_calls.h"
+#include "run/file/mapped_file.h"
+#include "run/syscall/rows.h"
+#include "run/user/user.h"
+
+#ifndef FALLOC_FL_WRITE_ZEROES
+#define FALLOC_FL_WRITE_ZEROES 0x80
+#endif
+
+static int64_t sys_ftruncate(struct thread *thread, const uint64_t args[6])
+{
+	const int error = check_fd(thread, (int)args[0]);
+
+	return error ? error
+		     : mapped_ftruncate(thread->process->run, (int)args[0], (int64_t)args[1]);
+}
+
+static int64_t sys_truncate(struct thread *thread, const uint64_t args[6])
+{
+	char path[PATH_MAX];
+	int64_t length = strncpy_from_user(thread_mm(thread), path, args[0], sizeof(path));
+
+	if (length < 0)
+		return length;
+	return mapped_truncate(thread->process->run, path, (int64_t)args[1]);
+}
+
+/* A stretch that the host fills with zeroes: whole pages are dropped from the cache, the parts of
+ * pages at its ends become zero there too. */
+struct zeroed {
+	struct inode *inode;
+	uint64_t start, end;
+	struct bypass_range head, tail;
+};
+
+/* The part of [start, end) within the size that the file has: the host decides whether it grows. */
+static struct bypass_range part_of_page(struct inode *inode, uint64_t start, uint64_t end)
+{
+	const uint64_t size = i_size_read(inode);
+	struct bypass_range range = {.inode = inode, .offset = start};
+
+	if (start < min_u64(end, size))
+		range.bytes = min_u64(end, size) - start;
+	return range;
+}
+
+static void zero_begin(struct zeroed *zeroed)
+{
+	const uint64_t start = zeroed->start, end = zeroed->end;
+	const uint64_t first = PAGE_ALIGN(start), last = PAGE_ALIGN_DOWN(end);
+
+	zeroed->head = part_of_page(zeroed->inode, start, min_u64(first, end));
+	zeroed->tail = part_of_page(zeroed->inode, last, last >= first ? end : 0);
+	if (last > first &&
+	    bypass_drop(zeroed->inode, first >> PAGE_SHIFT, (last >> PAGE_SHIFT) - 1))
+		/* They could not be written, and need not be any more. */
+		truncate_inode_pages(&zeroed->inode->i_data, first >> PAGE_SHIFT,
+				     (last >> PAGE_SHIFT) - 1);
+	bypass_write_begin(&zeroed->head);
+	bypass_write_begin(&zeroed->tail);
+}
+
+static void zero_end(struct zeroed *zeroed, bool done)
+{
+	bypass_write_end(&zeroed->tail, NULL, done ? zeroed->tail.bytes : 0);
+	bypass_write_end(&zeroed->head, NULL, done ? zeroed->head.bytes : 0);
+}
+
+static int64_t host_fallocate(const uint64_t args[6])
+{
+	return host_syscall(SYS_fallocate, args);
+}
+
+static int64_t fallocate_known(struct inode *inode, const uint64_t args[6])
+{
+	const uint32_t mode = (uint32_t)args[1];
+	const uint64_t start = args[2], end = args[2] + args[3];
+	struct zeroed zeroed = {.inode = inode, .start = start, .end = end};
+	const uint64_t previous = i_size_read(inode);
+	struct stat status;
+	int64_t result;
+
+	if (mode & (FALLOC_FL_COLLAPSE_RANGE | FALLOC_FL_INSERT_RANGE)) {
+		result = bypass_drop(inode, start >> PAGE_SHIFT, UINT64_MAX);
+		if (!result)
+			result = host_fallocate(args);
+		bypass_size_changed(inode);
+		return result;
+	}
+	if (mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE | FALLOC_FL_WRITE_ZEROES)) {
+		zero_begin(&zeroed);
+		result = host_fallocate(args);
+		zero_end(&zeroed, !result);
+	} else {
+		result = host_fallocate(args);
+	}
+	if (!result && fstat((int)args[0], &status) == 0 && (uint64_t)status.st_size > previous)
+		bypass_truncate_end(inode, previous, (uint64_t)status.st_size);
+	return result;
+}
+
+static int64_t sys_fallocate(struct thread *thread, const uint64_t args[6])
+{
+	const int64_t offset = (int64_t)args[2], bytes = (int64_t)args[3];
+	const int fd = (int)args[0];
+	struct mapped_change change;
+	struct stat status;
+	int64_t result;
+	int flags;
+
+	if (check_fd(thread, fd))
+		return -EBADF;
+	flags = fcntl(fd, F_GETFL);
+	/* What the host refuses for its arguments alone must not disturb anybody. */
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || offset < 0 || bytes <= 0 ||
+	    bytes > INT64_MAX - offset || fstat(fd, &status) != 0)
+		return host_fallocate(args);
+	mapped_change_begin(thread->process->run, &status, &change);
+	result = change.inode ? fallocate_known(change.inode, args) : host_fallocate(args);
+	mapped_change_end(&change);
+	return result;
+}
+
+/* What mappings wrote goes to the host's file first; an error of that, also one that was met
+ * earlier and nobody has heard of, is the call's. */
+static int64_t sync_pages(struct thread *thread, int fd)
+{
+	struct inode *inode = mapped_inode(thread->process->run, fd);
+	struct file *file;
+	int64_t result = -ENOMEM;
+
+	if (!inode)
+		return 0;
+	file = file_alloc(inode, FMODE_READ | FMODE_WRITE);
+	iput(inode);
+	if (file) {
+		result = vfs_fsync_range(file, 0, UINT64_MAX);
+		fput(file);
+	}
+	return result;
+}
+
+static int64_t do_fsync(struct thread *thread, long number, const uint64_t args[6])
+{
+	int64_t error, result;
+
+	if (check_fd(thread, (int)args[0]))
+		return -EBADF;
+	error = sync_pages(thread, (int)args[0]);
+	result = host_syscall(number, args);
+	return error && !result ? error : result;
+}
+
+static int64_t sys_fsync(struct thread *thread, const uint64_t args[6])
+{
+	return do_fsync(thread, SYS_fsync, args);
+}
+
+static int64_t sys_fdatasync(struct thread *thread, const uint64_t args[6])
+{
+	return do_fsync(thread, SYS_fdatasync, args);
+}
+
+static int64_t sys_syncfs(struct thread *thread, const uint64_t args[6])
+{
+	int64_t error, result;
+
+	if (check_fd(thread, (int)args[0]))
+		return -EBADF;
+	error = mapped_sync_all(thread->process->run);
+	result = host_syscall(SYS_syncfs, args);
+	return error && !result ? error : result;
+}
+
+static int64_t sys_sync(struct thread *thread, const uint64_t args[6])
+{
+	/* Says nothing of errors; they stay noted in the files. */
+	(void)mapped_sync_all(thread->process->run);
+	return host_syscall(SYS_sync, args);
+}
+
+static int64_t sys_sync_file_range(struct thread *thread, const uint64_t args[6])
+{
+	const uint64_t bytes = args[2] ? args[2] : UINT64_MAX;
+	int64_t result = check_fd(thread, (int)args[0]);
+	struct inode *inode;
+	int error = 0;
+
+	if (result)
+		return result;
+	inode = mapped_inode(thread->process->run, (int)args[0]);
+	if (inode) {
+		if (args[3] & SYNC_FILE_RANGE_WRITE)
+			error = mapped_read_begin(inode, args[1], bytes);
+		iput(inode);
+	}
+	result = host_syscall(SYS_sync_file_range, args);
+	return error && !result ? error : result;
+}
+
+/* Where there is data depends on what mappings wrote. */
+static int64_t sys_lseek(struct thread *thread, const uint64_t args[6])
+{
+	const int whence = (int)args[2];
+	struct inode *inode;
+	int error = check_fd(thread, (int)args[0]);
+
+	if (error)
+		return error;
+	if (whence == SEEK_DATA || whence == SEEK_HOLE) {
+		inode = mapped_inode(thread->process->run, (int)args[0]);
+		if (inode) {
+			error = mapped_read_begin(inode, 0, UINT64_MAX);
+			iput(inode);
+		}
+		if (error)
+			return error;
+	}
+	return host_syscall(SYS_lseek, args);
+}
+
+#define WAITS (SYSCALL_RESTART | SYSCALL_BLOCKS)
+
+static const struct syscall_row rows[] = {
+	ROW_OWN(truncate, HOW_FILE, 0, NULL, A_PATH(path), A_LONG(length)),
+	ROW_OWN(ftruncate, HOW_FILE, 0, NULL, A_FD(fd), A_LONG(length)),
+	ROW_OWN(fallocate, HOW_FILE, 0, NULL, A_FD(fd), A_INT(mode), A_LONG(offset), A_LONG(len)),
+	ROW_OWN(fsync, HOW_FILE, 0, NULL, A_FD(fd)),
+	ROW_OWN(fdatasync, HOW_FILE, 0, NULL, A_FD(fd)),
+	ROW_OWN(sync, HOW_FILE, 0, NULL, {NULL}),
+	ROW_OWN(syncfs, HOW_FILE, 0, NULL, A_FD(fd)),
+	ROW_OWN(sync_file_range, HOW_FILE, 0, NULL, A_FD(fd), A_LONG(offset), A_LONG(nbytes),
+		A_INT(flags)),
+	ROW_OWN(lseek, HOW_FILE, 0, NULL, A_FD(fd), A_LONG(offset), A_INT(whence)),
+	ROW_OWN(sendfile, HOW_FILE, WAITS, NULL, A_FD(out_fd), A_FD(in_fd), A_ADDRESS(offset),
+		A_LONG(count)),
+	ROW_OWN(splice, HOW_FILE, WAITS, NULL, A_FD(fd_in), A_ADDRESS(off_in), A_FD(fd_out),
+		A_ADDRESS(off_out), A_LONG(len), A_INT(flags)),
+	ROW_OWN(copy_file_range, HOW_FILE, WAITS, NULL, A_FD(fd_in), A_ADDRESS(off_in),
+		A_FD(fd_out), A_ADDRESS(off_out), A_LONG(len), A_INT(flags)),
+	ROW_HOST(tee, WAITS, A_FD(fd_in), A_FD(fd_out), A_LONG(len), A_INT(flags)),
+	ROW_HOST(readahead, 0, A_FD(fd), A_LONG(offset), A_LONG(count)),
+	ROW_HOST_NOTE(fadvise64, 0, "of the host's cache", A_FD(fd), A_LONG(offset), A_LONG(len),
+		      A_INT(advice)),
+	ROW_HOST_NOTE(cachestat, 0, "of the host's cache", A_FD(fd), A_IN(cstat_range, 16),
+		      A_OUT(cstat, 40), A_INT(flags)),
+};
+SYSCALL_FAMILY(file_range_calls, "Files in agreement with mappings", rows);
