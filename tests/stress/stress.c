@@ -5,11 +5,13 @@
  * at the end everything is checked, and nothing may be left.
  *
  *   stress [--threads=N] [--operations=N] [--seed=N] [--memory=BYTES] [--failures]
- *          [--host-files]
+ *          [--host-files] [--eager]
  *
  * With --failures, allocations, frames, and calls of stores and machine fail at random all the
  * time. Whatever a call or access then says, it must succeed when it is tried again. With
- * --host-files, files and swap are files of the host, and I/O completes on another thread.
+ * --host-files, files and swap are files of the host, and I/O completes on another thread. With
+ * --eager, faults fill what lies around them, and the machine goes by the frames of a revocation:
+ * as it is where faults are dear and translations are known by frame.
  */
 #include "stress.h"
 
@@ -135,10 +137,14 @@ static void begin(struct stress *stress)
 		.memory = stress->frames,
 		.policy = stress->seed % 2 ? "sieve" : "two-list",
 		.events.oom = stress->failures ? NULL : oom,
+		.anon_fault_around = stress->eager ? 64 * PAGE_SIZE : 0,
+		.no_zero_page = stress->eager,
+		.premark_accessed = stress->eager,
 	};
+	const struct soft_params machine = {.by_frame = stress->eager};
 	struct quire_store *inner;
 
-	EXPECT(!soft_machine_create(NULL, &stress->machine));
+	EXPECT(!soft_machine_create(&machine, &stress->machine));
 	EXPECT(!quire_create(stress->machine, &params, &stress->quire));
 	EXPECT(!quire_swapon(stress->quire, make_store(stress, SWAP_PAGES, &inner),
 			     SWAP_PAGES * PAGE_SIZE));
@@ -308,6 +314,7 @@ int main(int argc, char **argv)
 		{"memory", required_argument, NULL, 'm'},
 		{"failures", no_argument, NULL, 'f'},
 		{"host-files", no_argument, NULL, 'h'},
+		{"eager", no_argument, NULL, 'e'},
 		{0},
 	};
 	struct stress stress = {.threads = 4, .operations = 20000, .seed = 1, .frames = 2 << 20};
@@ -326,6 +333,8 @@ int main(int argc, char **argv)
 			stress.failures = true;
 		else if (option == 'h')
 			stress.host_files = true;
+		else if (option == 'e')
+			stress.eager = true;
 		else
 			return 2;
 	}

@@ -40,6 +40,7 @@ struct stress {
 	uint64_t operations; /* of each */
 	uint64_t seed;
 	bool host_files;           /* hold files and swap */
+	bool eager;                /* see stress.c */
 	bool failures;             /* are injected while the workers run */
 	_Atomic uint64_t failed;   /* calls and accesses */
 	pthread_barrier_t barrier; /* of the workers, after their operations */

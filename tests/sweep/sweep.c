@@ -4,11 +4,13 @@
  * (allocations, frames, store calls, machine calls), once and from then on, until a run reaches no
  * failure. See sweep.h for what every run must fulfil.
  *
- *   sweep [--full] [--runs=R] [--seed=S] [--scenario=NAME] [--site=SITE] [--nth=N] [--verbose]
+ *   sweep [--full] [--runs=R] [--seed=S] [--scenario=NAME] [--site=SITE] [--nth=N] [--eager]
+ *         [--verbose]
  *
  * The number of the calls at a site is counted by a run without failure. If there are more than R
  * (default 60), R of them are chosen, evenly, one at random out of each stretch, by the seed;
- * --full takes every N. A run that fails prints the options that repeat it.
+ * --full takes every N. With --eager, faults fill what lies around them, and the machine goes by
+ * the frames of a revocation. A run that fails prints the options that repeat it.
  */
 #include "sweep.h"
 
@@ -35,6 +37,8 @@ static const char *const site_names[FAIL_SITES] = {
 	[FAIL_STORE] = "store",
 	[FAIL_MACHINE] = "machine",
 };
+
+static bool eager; /* --eager */
 
 static const struct scenario scenarios[] = {
 	{"anonymous", 4 * MIB, 0, "two-list", scenario_anonymous, false},
@@ -68,8 +72,8 @@ void sweep_die(struct sweep *sweep, const char *format, ...)
 {
 	va_list arguments;
 
-	fprintf(stderr, "sweep --scenario=%s --site=%s --nth=%llu (%s): ", sweep->scenario,
-		site_names[sweep->site], (unsigned long long)sweep->nth,
+	fprintf(stderr, "sweep --scenario=%s --site=%s --nth=%llu%s (%s): ", sweep->scenario,
+		site_names[sweep->site], (unsigned long long)sweep->nth, eager ? " --eager" : "",
 		sweep->from_then_on ? "from then on" : "once");
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
@@ -160,7 +164,9 @@ void sweep_begin(struct sweep *sweep)
 {
 	struct quire_store *store = NULL;
 
-	STEP(sweep, MAY_NOMEM, returned(soft_machine_create(NULL, &sweep->machine)));
+	const struct soft_params machine = {.by_frame = eager};
+
+	STEP(sweep, MAY_NOMEM, returned(soft_machine_create(&machine, &sweep->machine)));
 	STEP(sweep, MAY_NOMEM, quire_create(sweep->machine, &sweep->params, &sweep->quire) == 0);
 	STEP(sweep, MAY_NOMEM, returned(soft_cpu_create(sweep->machine, &sweep->cpu)));
 	sweep->frames_free = get_stat(sweep).frames_free;
@@ -249,6 +255,9 @@ static uint64_t run(const struct scenario *scenario, enum fail_site site, uint64
 		.size = sizeof(sweep.params),
 		.memory = scenario->memory,
 		.policy = scenario->policy,
+		.anon_fault_around = eager ? 64 * PAGE_SIZE : 0,
+		.no_zero_page = eager,
+		.premark_accessed = eager,
 	};
 	quire_fail_arm(site, nth, from_then_on);
 	sweep.armed = true;
@@ -313,10 +322,15 @@ static int find_site(const char *name)
 static struct options parse_options(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{"full", no_argument, NULL, 'f'},       {"runs", required_argument, NULL, 'r'},
-		{"seed", required_argument, NULL, 's'}, {"scenario", required_argument, NULL, 'c'},
-		{"site", required_argument, NULL, 'i'}, {"nth", required_argument, NULL, 'n'},
-		{"verbose", no_argument, NULL, 'v'},    {0},
+		{"full", no_argument, NULL, 'f'},
+		{"runs", required_argument, NULL, 'r'},
+		{"seed", required_argument, NULL, 's'},
+		{"scenario", required_argument, NULL, 'c'},
+		{"site", required_argument, NULL, 'i'},
+		{"nth", required_argument, NULL, 'n'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"eager", no_argument, NULL, 'e'},
+		{0},
 	};
 	struct options options = {.runs = RUNS_DEFAULT, .site = -1};
 
@@ -339,6 +353,9 @@ static struct options parse_options(int argc, char **argv)
 			break;
 		case 'n':
 			options.nth = strtoull(optarg, NULL, 0);
+			break;
+		case 'e':
+			eager = true;
 			break;
 		case 'v':
 			options.verbose = true;

@@ -49,6 +49,7 @@ struct soft_params {
 			    each run */
 	bool populate;   /* give the arena its memory at once (benchmarks) */
 	bool fenced;     /* do without membarrier even where it is there (tests) */
+	bool by_frame;   /* go by the frames of a revocation, not its addresses (tests) */
 };
 
 /* A machine for any number of instances. `params` NULL: all false. 0, or -ENOMEM. */
@@ -72,7 +73,8 @@ struct soft_tlb_entry {
 	_Atomic uint64_t read;
 	_Atomic uint64_t write;
 	_Atomic uint64_t exec;
-	uint64_t bias; /* O: host address of a byte less its address in the mm */
+	_Atomic uint64_t bias; /* O, read by anyone: host address of a byte less its address in the
+				  mm */
 };
 
 struct soft_cpu {
@@ -165,6 +167,11 @@ static inline struct soft_tlb_entry *soft_tlb_entry(struct soft_cpu *cpu, uint64
 	return &cpu->tlb[(address >> PAGE_SHIFT) % SOFT_TLB_ENTRIES];
 }
 
+static inline uint64_t soft_bias(const struct soft_tlb_entry *entry)
+{
+	return atomic_load_explicit(&entry->bias, memory_order_relaxed);
+}
+
 static inline void soft_enter(struct soft_cpu *cpu)
 {
 	atomic_store_explicit(&cpu->inside, 1, SOFT_ACCESS_ORDER);
@@ -191,7 +198,7 @@ static inline int soft_load_u64(struct soft_cpu *cpu, uint64_t address, uint64_t
 	/* The page of the last byte: an access that crosses pages matches no tag. */
 	if (likely(atomic_load_explicit(&entry->read, SOFT_ACCESS_ORDER) ==
 		   PAGE_ALIGN_DOWN(address + 7))) {
-		*value = soft_peek(entry->bias + address);
+		*value = soft_peek(soft_bias(entry) + address);
 		soft_leave(cpu);
 		return 0;
 	}
@@ -207,7 +214,7 @@ static inline int soft_store_u64(struct soft_cpu *cpu, uint64_t address, uint64_
 	soft_enter(cpu);
 	if (likely(atomic_load_explicit(&entry->write, SOFT_ACCESS_ORDER) ==
 		   PAGE_ALIGN_DOWN(address + 7))) {
-		soft_poke(entry->bias + address, value);
+		soft_poke(soft_bias(entry) + address, value);
 		soft_leave(cpu);
 		return 0;
 	}

@@ -124,6 +124,35 @@ static void clear_range(struct soft_cpu *cpu, uint64_t start, uint64_t end)
 		clear_entry_of(soft_tlb_entry(cpu, page), page, page + PAGE_SIZE);
 }
 
+static bool names_frame(const struct quire_revoke *revoke, pfn_t pfn)
+{
+	for (uint32_t i = 0; i < revoke->nr_frames; i++)
+		if (pfn - revoke->frames[i].first < revoke->frames[i].count)
+			return true;
+	return revoke->all_frames;
+}
+
+/*
+ * As a machine does that knows translations by frame. An entry that its owner replaces meanwhile
+ * may show the tag of one page and the bias of another: then the owner started after the revocation
+ * did, or finds the generation changed.
+ */
+static void clear_frames(struct soft_cpu *cpu, const struct quire_revoke *revoke)
+{
+	for (uint32_t i = 0; i < SOFT_TLB_ENTRIES; i++) {
+		struct soft_tlb_entry *entry = &cpu->tlb[i];
+		_Atomic uint64_t *tags[] = {&entry->read, &entry->write, &entry->exec};
+
+		for (size_t kind = 0; kind < ARRAY_SIZE(tags); kind++) {
+			uint64_t page = atomic_load_explicit(tags[kind], memory_order_seq_cst);
+			uint64_t host = soft_bias(entry) + page - (uint64_t)(uintptr_t)cpu->base;
+
+			if (page != SOFT_TAG_NONE && names_frame(revoke, host >> PAGE_SHIFT))
+				clear_tag(tags[kind]);
+		}
+	}
+}
+
 /* Steps 2 and 3 of the protocol, for the CPUs of other threads; context->lock held. */
 static void wait_until_outside(struct soft_machine *soft, struct soft_mm *context, const void *self)
 {
@@ -148,6 +177,7 @@ static void wait_until_outside(struct soft_machine *soft, struct soft_mm *contex
 
 void soft_revoke(struct quire_machine *machine, void *context, const struct quire_revoke *revoke)
 {
+	struct soft_machine *soft = container_of(machine, struct soft_machine, machine);
 	struct soft_mm *mm = context;
 	const void *self = soft_thread_identity();
 	bool others = false;
@@ -161,10 +191,13 @@ void soft_revoke(struct quire_machine *machine, void *context, const struct quir
 			others = true;
 			atomic_fetch_add_explicit(&cpu->generation, 1, memory_order_seq_cst);
 		}
-		clear_range(cpu, revoke->start, revoke->end);
+		if (unlikely(soft->params.by_frame))
+			clear_frames(cpu, revoke);
+		else
+			clear_range(cpu, revoke->start, revoke->end);
 	}
 	if (others)
-		wait_until_outside(container_of(machine, struct soft_machine, machine), mm, self);
+		wait_until_outside(soft, mm, self);
 	spin_unlock(&mm->lock);
 }
 
@@ -213,7 +246,9 @@ static void fill(struct soft_cpu *cpu, uint64_t address, pteval_t pte, uint64_t 
 	uint64_t page = PAGE_ALIGN_DOWN(address);
 
 	clear_entry(entry);
-	entry->bias = (uint64_t)(uintptr_t)cpu->base + (pte_pfn(pte) << PAGE_SHIFT) - page;
+	atomic_store_explicit(&entry->bias,
+			      (uint64_t)(uintptr_t)cpu->base + (pte_pfn(pte) << PAGE_SHIFT) - page,
+			      memory_order_relaxed);
 	if ((pte & PTE_WRITE) && (pte & PTE_DIRTY))
 		atomic_store_explicit(&entry->write, page, memory_order_relaxed);
 	if (!(pte & PTE_NX))
@@ -246,7 +281,7 @@ static uint64_t translate_once(struct soft_cpu *cpu, uint64_t address, int acces
 	soft_enter(cpu);
 	if (likely(atomic_load_explicit(tag_for(entry, access), SOFT_ACCESS_ORDER) ==
 		   PAGE_ALIGN_DOWN(address)))
-		return entry->bias + address;
+		return soft_bias(entry) + address;
 
 	uint64_t generation = atomic_load_explicit(&cpu->generation, memory_order_seq_cst);
 	pteval_t pte = walk(cpu, address, access);
