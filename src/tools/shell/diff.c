@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `quire diff`: one script on both machines, and the first line whose answers differ.
+ * `quire diff`: one script on the kernel and on a machine of Quire, and the first line whose
+ * answers differ.
  *
  * The files that the script opens or unlinks are put back before the second run and at the end, so
  * that both runs find the same and a comparison leaves no trace. Commands that only Quire has are
@@ -158,8 +159,8 @@ static void print_answer(const char *machine, const struct shell_buffer *answer)
 	}
 }
 
-static int compare(const struct script *script, struct transcript *linux_side,
-		   struct transcript *soft_side)
+static int compare(const struct script *script, const char *machine, struct transcript *linux_side,
+		   struct transcript *quire_side)
 {
 	size_t compared = 0;
 
@@ -172,15 +173,15 @@ static int compare(const struct script *script, struct transcript *linux_side,
 		if (linux_side->outcomes[i].why[0])
 			fprintf(stderr, "quire: %s:%zu: %s\n", script->name, i + 1,
 				linux_side->outcomes[i].why);
-		if (same(&linux_side->answers[i], &soft_side->answers[i]))
+		if (same(&linux_side->answers[i], &quire_side->answers[i]))
 			continue;
 		printf("%s:%zu: %s\n", script->name, i + 1, script->lines[i].text);
 		shell_buffer_append(&linux_side->answers[i], "", 1);
-		shell_buffer_append(&soft_side->answers[i], "", 1);
+		shell_buffer_append(&quire_side->answers[i], "", 1);
 		linux_side->answers[i].length--;
-		soft_side->answers[i].length--;
+		quire_side->answers[i].length--;
 		print_answer("linux", &linux_side->answers[i]);
-		print_answer("soft", &soft_side->answers[i]);
+		print_answer(machine, &quire_side->answers[i]);
 		return QUIRE_EXIT_FAILED;
 	}
 	printf("%s: %zu lines compared, no difference\n", script->name, compared);
@@ -190,19 +191,19 @@ static int compare(const struct script *script, struct transcript *linux_side,
 static int run_both(const struct shell_options *options, const struct script *script,
 		    const struct snapshot *snapshot)
 {
-	struct transcript linux_side = {0}, soft_side = {0};
+	struct transcript linux_side = {0}, quire_side = {0};
 	int status;
 
 	status = run(&shell_linux_machine, &options->of_machine, script, &linux_side);
 	if (snapshot_restore(snapshot) != 0)
 		status = QUIRE_EXIT_FAILED;
 	if (status == 0) {
-		status = run(&shell_soft_machine, &options->of_machine, script, &soft_side);
+		status = run(options->machine, &options->of_machine, script, &quire_side);
 	}
 	if (status == 0)
-		status = compare(script, &linux_side, &soft_side);
+		status = compare(script, options->machine->name, &linux_side, &quire_side);
 	transcript_release(&linux_side, script->count);
-	transcript_release(&soft_side, script->count);
+	transcript_release(&quire_side, script->count);
 	return status;
 }
 
@@ -259,15 +260,19 @@ static int run_apart(const struct shell_options *options, const struct script *s
 
 int diff_main(int argc, char **argv)
 {
-	static const char usage[] = "[--memory=N] [--swap=FILE:N] [--seed=N] [SCRIPT]";
+	static const char usage[] =
+		"[--machine=soft|kvm] [--memory=N] [--swap=FILE:N] [--seed=N] [SCRIPT]";
 	struct shell_options options;
 	struct snapshot snapshot = {0};
 	struct script script = {0};
 	int status = shell_options_read(&options, argc, argv, usage);
 
-	if (status == 0 && (options.machine || options.json)) {
-		fprintf(stderr, "quire diff: --machine and --json are options of `quire shell`: "
-				"both machines run\n");
+	if (!options.machine)
+		options.machine = &shell_soft_machine;
+	if (status == 0 && (options.machine == &shell_linux_machine || options.json)) {
+		fprintf(stderr, "quire diff: %s\n",
+			options.json ? "--json is an option of `quire shell`"
+				     : "--machine is the one to compare with linux: soft or kvm");
 		status = QUIRE_EXIT_USAGE;
 	}
 	if (status == 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The linux machine: every command is the real system call, made by a real process
- * (linux_process.c). It is the oracle that the soft machine is compared with.
+ * (linux_process.c). It is the oracle that the others are compared with. The kvm machine is the
+ * same program with its memory in Quire, under `quire run`.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,18 +18,31 @@
 _Static_assert(SHELL_TRANSFER_SIZE <= LINUX_BUFFER_SIZE, "a transfer fits in one message");
 _Static_assert(SHELL_MINCORE_PAGES <= LINUX_BUFFER_SIZE, "a mincore vector fits in one message");
 
-static int linux_start(const struct shell_machine_options *options, struct shell_machine **machine,
-		       struct shell_task **first)
+static int start(bool under_quire, struct shell_machine **machine, struct shell_task **first)
 {
 	int error;
 
-	(void)options;
 	*machine = shell_allocate(sizeof(**machine));
 	list_init(&(*machine)->tasks);
+	(*machine)->under_quire = under_quire;
 	error = linux_task_start(*machine, first);
 	if (error)
 		free(*machine);
 	return error;
+}
+
+static int linux_start(const struct shell_machine_options *options, struct shell_machine **machine,
+		       struct shell_task **first)
+{
+	(void)options;
+	return start(false, machine, first);
+}
+
+static int kvm_start(const struct shell_machine_options *options, struct shell_machine **machine,
+		     struct shell_task **first)
+{
+	(void)options;
+	return start(true, machine, first);
 }
 
 static int linux_stop(struct shell_machine *machine)
@@ -145,20 +159,6 @@ static struct shell_result linux_mincore(struct shell_task *task, uint64_t addre
 			      &(struct linux_payload){.in = vector, .in_length = pages});
 }
 
-/* A call with a path or a name as its argument number `position`. */
-static struct shell_result call_with_string(struct shell_task *task, struct linux_request *request,
-					    unsigned position, const char *string)
-{
-	size_t size = strlen(string) + 1;
-
-	if (size > SHELL_TRANSFER_SIZE)
-		return (struct shell_result){.error = ENAMETOOLONG};
-	request->operation = LINUX_SYSCALL;
-	request->buffer_arguments = 1u << position;
-	return linux_task_ask(task, request,
-			      &(struct linux_payload){.out = string, .out_length = size});
-}
-
 static struct shell_result linux_open(struct shell_task *task, const char *path, uint64_t flags)
 {
 	struct linux_request request = {
@@ -166,14 +166,14 @@ static struct shell_result linux_open(struct shell_task *task, const char *path,
 		.argument = {(uint64_t)AT_FDCWD, 0, flags, 0666},
 	};
 
-	return call_with_string(task, &request, 1, path);
+	return linux_task_call_string(task, &request, 1, path);
 }
 
 static struct shell_result linux_memfd(struct shell_task *task, const char *name)
 {
 	struct linux_request request = {.number = SYS_memfd_create};
 
-	return call_with_string(task, &request, 0, name);
+	return linux_task_call_string(task, &request, 0, name);
 }
 
 static struct shell_result linux_close(struct shell_task *task, int fd)
@@ -188,7 +188,7 @@ static struct shell_result linux_unlink(struct shell_task *task, const char *pat
 		.argument = {(uint64_t)AT_FDCWD},
 	};
 
-	return call_with_string(task, &request, 1, path);
+	return linux_task_call_string(task, &request, 1, path);
 }
 
 static struct shell_result linux_pread(struct shell_task *task, int fd, void *buffer, size_t length,
@@ -294,16 +294,29 @@ static struct shell_result linux_limit(struct shell_task *task, int resource, ui
 		       : resource == RLIMIT_DATA ? task->own_data
 						 : 0;
 	struct rlimit rlimit;
+	/* The process changes its own limit, with nothing but its buffer. */
+	struct linux_request request = {
+		.operation = LINUX_SYSCALL,
+		.buffer_arguments = 1u << 3,
+		.answer = sizeof(rlimit),
+		.number = SYS_prlimit64,
+		.argument = {0, (uint64_t)resource},
+	};
+	struct shell_result result;
 
 	if (__builtin_add_overflow(limit, own, &limit))
 		limit = RLIM_INFINITY;
-	/* From outside, so that the process needs no memory for it. */
-	if (prlimit(task->pid, (enum __rlimit_resource)resource, NULL, &rlimit) != 0)
-		return (struct shell_result){.error = errno};
+	result =
+		linux_task_ask(task, &request,
+			       &(struct linux_payload){.in = &rlimit, .in_length = sizeof(rlimit)});
+	if (result.error)
+		return result;
 	rlimit.rlim_cur = limit;
-	if (prlimit(task->pid, (enum __rlimit_resource)resource, &rlimit, NULL) != 0)
-		return (struct shell_result){.error = errno};
-	return (struct shell_result){0};
+	request.buffer_arguments = 1u << 2;
+	request.answer = 0;
+	return linux_task_ask(
+		task, &request,
+		&(struct linux_payload){.out = &rlimit, .out_length = sizeof(rlimit)});
 }
 
 /* Gives the kernel's names the shell's form on their way to the shell. */
@@ -353,41 +366,27 @@ static int linux_maps(struct shell_task *task, shell_vma_visitor *visit, void *c
 	return linux_task_maps(task, rename_vma, &filter);
 }
 
+/* The two machines differ in who serves the calls of their processes. */
+#define LINUX_OPERATIONS \
+	.stop = linux_stop, .fork = linux_fork, .exec = linux_exec, .exit = linux_task_end, \
+	.alive = linux_alive, .heap_start = linux_heap_start, .brk = linux_brk, \
+	.mmap = linux_mmap, .mremap = linux_mremap, .munmap = linux_munmap, \
+	.mprotect = linux_mprotect, .madvise = linux_madvise, .msync = linux_msync, \
+	.mlock = linux_mlock, .munlock = linux_munlock, .mincore = linux_mincore, \
+	.open = linux_open, .memfd = linux_memfd, .close = linux_close, .unlink = linux_unlink, \
+	.pread = linux_pread, .pwrite = linux_pwrite, .read = linux_read, .write = linux_write, \
+	.size = linux_size, .ftruncate = linux_ftruncate, .punch = linux_punch, \
+	.fsync = linux_fsync, .load = linux_load, .store = linux_store, .fill = linux_fill, \
+	.limit = linux_limit, .maps = linux_maps
+
 const struct shell_machine_ops shell_linux_machine = {
 	.name = "linux",
-	.inspect = NULL,
 	.start = linux_start,
-	.stop = linux_stop,
-	.fork = linux_fork,
-	.exec = linux_exec,
-	.exit = linux_task_end,
-	.alive = linux_alive,
-	.heap_start = linux_heap_start,
-	.brk = linux_brk,
-	.mmap = linux_mmap,
-	.mremap = linux_mremap,
-	.munmap = linux_munmap,
-	.mprotect = linux_mprotect,
-	.madvise = linux_madvise,
-	.msync = linux_msync,
-	.mlock = linux_mlock,
-	.munlock = linux_munlock,
-	.mincore = linux_mincore,
-	.open = linux_open,
-	.memfd = linux_memfd,
-	.close = linux_close,
-	.unlink = linux_unlink,
-	.pread = linux_pread,
-	.pwrite = linux_pwrite,
-	.read = linux_read,
-	.write = linux_write,
-	.size = linux_size,
-	.ftruncate = linux_ftruncate,
-	.punch = linux_punch,
-	.fsync = linux_fsync,
-	.load = linux_load,
-	.store = linux_store,
-	.fill = linux_fill,
-	.limit = linux_limit,
-	.maps = linux_maps,
+	LINUX_OPERATIONS,
+};
+
+const struct shell_machine_ops shell_kvm_machine = {
+	.name = "kvm",
+	.start = kvm_start,
+	LINUX_OPERATIONS,
 };

@@ -9,6 +9,7 @@
 #include "tools/shell/linux_task.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,19 +26,26 @@
 #include "tools/shell/memory.h"
 #include "tools/shell/symbols.h"
 
+#define PROGRAM_FD 200
 #define STACK_LIMIT ((rlim_t)8 << 20)
 #define MEMLOCK_LIMIT ((rlim_t)8 << 20)
 
 extern const unsigned char linux_process_image[];
 extern const uint64_t linux_process_image_size;
 
-static int complain(const char *what, int error)
+static const char *machine_name(const struct shell_machine *machine)
 {
-	fprintf(stderr, "quire: machine linux: %s: %s\n", what, strerror(error));
+	return machine->under_quire ? "kvm" : "linux";
+}
+
+static int complain(const struct shell_machine *machine, const char *what, int error)
+{
+	fprintf(stderr, "quire: machine %s: %s: %s\n", machine_name(machine), what,
+		strerror(error));
 	return -error;
 }
 
-/* A descriptor of the program, to be executed, or -errno. */
+/* A descriptor of the program, to be executed and closed by that, or -errno. */
 static int program_open(void)
 {
 	size_t left = linux_process_image_size;
@@ -75,26 +83,37 @@ static bool set_limit(int resource, rlim_t soft)
 }
 
 /* Between fork and exec: reports on standard error what is in the way. */
-__attribute__((noreturn)) static void become_process(int program, int connection)
+__attribute__((noreturn)) static void become_process(const struct shell_machine *machine,
+						     int program, int connection)
 {
+	char path[32];
 	char number[16];
-	char *const argv[] = {"quire-linux-process", number, NULL};
+	/* The program begins behind the dashes where no `quire run` stands before it. */
+	char *const argv[] = {"quire", "run", "--no-aslr", "--", path, number, NULL};
 	char *const envp[] = {NULL};
 
 	if (!set_limit(RLIMIT_STACK, STACK_LIMIT))
-		complain("RLIMIT_STACK of 8M is refused (raise the hard limit: ulimit -Hs)", errno);
+		complain(machine,
+			 "RLIMIT_STACK of 8M is refused (raise the hard limit: ulimit -Hs)", errno);
 	else if (!set_limit(RLIMIT_MEMLOCK, MEMLOCK_LIMIT))
-		complain("RLIMIT_MEMLOCK of 8M is refused (raise the hard limit: ulimit -Hl)",
+		complain(machine,
+			 "RLIMIT_MEMLOCK of 8M is refused (raise the hard limit: ulimit -Hl)",
 			 errno);
 	else if (!set_limit(RLIMIT_AS, RLIM_INFINITY) || !set_limit(RLIMIT_DATA, RLIM_INFINITY))
-		complain("RLIMIT_AS and RLIMIT_DATA cannot be set", errno);
+		complain(machine, "RLIMIT_AS and RLIMIT_DATA cannot be set", errno);
 	else {
 		/* Refused inside some containers; nothing printed depends on it. */
 		personality(ADDR_NO_RANDOMIZE);
 		/* Without FD_CLOEXEC, which the original has. */
 		snprintf(number, sizeof(number), "%d", dup(connection));
-		fexecve(program, argv, envp);
-		complain("its process program does not start", errno);
+		/* quire opens it by name, when it is out of the way of the script's. */
+		snprintf(path, sizeof(path), "/proc/self/fd/%d",
+			 fcntl(program, F_DUPFD, PROGRAM_FD));
+		if (machine->under_quire)
+			execve("/proc/self/exe", argv, envp);
+		else
+			fexecve(program, argv + 4, envp);
+		complain(machine, "its process program does not start", errno);
 	}
 	_exit(127);
 }
@@ -114,13 +133,14 @@ static void note_death(struct shell_task *task)
 			return;
 	if (WIFSIGNALED(status))
 		fprintf(stderr,
-			"quire: machine linux: process %d was killed by %s: the script took away "
+			"quire: machine %s: process %d was killed by %s: the script took away "
 			"memory that "
 			"the process itself needs, or the system ran out of memory\n",
-			(int)task->pid, shell_signal_name(WTERMSIG(status), name));
+			machine_name(task->machine), (int)task->pid,
+			shell_signal_name(WTERMSIG(status), name));
 	else
-		fprintf(stderr, "quire: machine linux: process %d ended with status %d\n",
-			(int)task->pid, WEXITSTATUS(status));
+		fprintf(stderr, "quire: machine %s: process %d ended with status %d\n",
+			machine_name(task->machine), (int)task->pid, WEXITSTATUS(status));
 }
 
 static bool send_request(struct shell_task *task, const struct linux_request *request,
@@ -234,7 +254,6 @@ static bool parse_maps_line(char *line, struct shell_vma *vma)
 {
 	int name = 0;
 
-	line[strcspn(line, "\n")] = '\0';
 	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %*s %n", &vma->start,
 		   &vma->end, vma->perms, &vma->offset, &name) != 4 ||
 	    name == 0)
@@ -243,26 +262,74 @@ static bool parse_maps_line(char *line, struct shell_vma *vma)
 	return true;
 }
 
+struct shell_result linux_task_call_string(struct shell_task *task, struct linux_request *request,
+					   unsigned position, const char *string)
+{
+	size_t size = strlen(string) + 1;
+
+	if (size > SHELL_TRANSFER_SIZE)
+		return (struct shell_result){.error = ENAMETOOLONG};
+	request->operation = LINUX_SYSCALL;
+	request->buffer_arguments = 1u << position;
+	return linux_task_ask(task, request,
+			      &(struct linux_payload){.out = string, .out_length = size});
+}
+
+/* What the process reads from `fd` up to the end, with a zero behind it; owned by the caller. NULL:
+ * *error. */
+static char *read_all(struct shell_task *task, uint64_t fd, int *error)
+{
+	struct linux_request request = {
+		.operation = LINUX_SYSCALL,
+		.buffer_arguments = 1u << 1,
+		.answer = LINUX_BUFFER_SIZE,
+		.answer_value = 1,
+		.number = SYS_read,
+		.argument = {fd, 0, LINUX_BUFFER_SIZE},
+	};
+	struct shell_result result;
+	char *text = NULL;
+	size_t size = 0;
+
+	do {
+		text = shell_reallocate(text, size + LINUX_BUFFER_SIZE + 1);
+		result = linux_task_ask(
+			task, &request,
+			&(struct linux_payload){.in = text + size, .in_length = LINUX_BUFFER_SIZE});
+		if (!result.error)
+			size += result.value;
+	} while (!result.error && result.value);
+	text[size] = '\0';
+	*error = -result.error;
+	if (*error) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
 int linux_task_maps(struct shell_task *task, shell_vma_visitor *visit, void *context)
 {
-	char path[64];
-	char *line = NULL;
-	size_t size = 0;
-	FILE *maps;
+	struct linux_request open = {
+		.number = SYS_openat,
+		.argument = {(uint64_t)AT_FDCWD, 0, O_RDONLY},
+	};
+	struct shell_result fd = linux_task_call_string(task, &open, 1, "/proc/self/maps");
+	int error = -fd.error;
+	char *text = error ? NULL : read_all(task, fd.value, &error);
+	char *state;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", (int)task->pid);
-	maps = fopen(path, "re");
-	if (!maps)
-		return -errno;
-	while (getline(&line, &size, maps) > 0) {
+	if (!fd.error)
+		LINUX_CALL(task, SYS_close, fd.value);
+	for (char *line = text ? strtok_r(text, "\n", &state) : NULL; line;
+	     line = strtok_r(NULL, "\n", &state)) {
 		struct shell_vma vma;
 
 		if (parse_maps_line(line, &vma))
 			visit(context, &vma);
 	}
-	free(line);
-	fclose(maps);
-	return 0;
+	free(text);
+	return error;
 }
 
 /* What is found among a fresh process's own mappings. */
@@ -335,22 +402,22 @@ int linux_task_start(struct shell_machine *machine, struct shell_task **task)
 	pid_t pid;
 
 	if (program < 0)
-		return complain("memfd_create", -program);
+		return complain(machine, "memfd_create", -program);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
 		error = errno;
 		close(program);
-		return complain("socketpair", error);
+		return complain(machine, "socketpair", error);
 	}
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
-		become_process(program, ends[1]);
+		become_process(machine, program, ends[1]);
 	error = errno;
 	close(program);
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
-		return complain("fork", error);
+		return complain(machine, "fork", error);
 	}
 	fresh = shell_allocate(sizeof(*fresh));
 	fresh->machine = machine;
@@ -360,7 +427,7 @@ int linux_task_start(struct shell_machine *machine, struct shell_task **task)
 	error = settle(fresh);
 	if (error) {
 		linux_task_end(fresh);
-		return complain("its first process cannot be set up", -error);
+		return complain(machine, "its first process cannot be set up", -error);
 	}
 	*task = fresh;
 	return 0;

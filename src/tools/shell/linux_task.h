@@ -13,6 +13,7 @@
 
 struct shell_machine {
 	struct list_head tasks;
+	bool under_quire; /* its processes are programs of `quire run` */
 };
 
 struct shell_task {
@@ -47,6 +48,9 @@ void linux_task_end(struct shell_task *task);
  */
 struct shell_result linux_task_ask(struct shell_task *task, const struct linux_request *request,
 				   const struct linux_payload *payload);
+/* A call with a path or a name as its argument number `position`; `request` has the others. */
+struct shell_result linux_task_call_string(struct shell_task *task, struct linux_request *request,
+					   unsigned position, const char *string);
 /* A copy of the task, as fork() makes it. */
 struct shell_result linux_task_fork(struct shell_task *task, struct shell_task **child);
 
@@ -58,7 +62,7 @@ struct shell_result linux_task_fork(struct shell_task *task, struct shell_task *
 					       .argument = {__VA_ARGS__}}, \
 		       NULL)
 
-/* Visits the lines of /proc/PID/maps; the names are the kernel's. 0 or -errno. */
+/* Visits the lines of the process's /proc/self/maps; the names are the kernel's. 0 or -errno. */
 QUIRE_MUST_CHECK int linux_task_maps(struct shell_task *task, shell_vma_visitor *visit,
 				     void *context);
 

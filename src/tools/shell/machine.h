@@ -165,6 +165,7 @@ struct shell_machine_ops {
 #define SHELL_TRANSFER_SIZE ((size_t)64 << 10)
 #define SHELL_MINCORE_PAGES ((size_t)64 << 10)
 
+extern const struct shell_machine_ops shell_kvm_machine;
 extern const struct shell_machine_ops shell_linux_machine;
 extern const struct shell_machine_ops shell_soft_machine;
 

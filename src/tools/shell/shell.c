@@ -13,8 +13,8 @@
 
 const struct shell_machine_ops *shell_machine_find(const char *name)
 {
-	static const struct shell_machine_ops *const machines[] = {&shell_soft_machine,
-								   &shell_linux_machine};
+	static const struct shell_machine_ops *const machines[] = {
+		&shell_soft_machine, &shell_linux_machine, &shell_kvm_machine};
 
 	for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
 		if (strcmp(machines[i]->name, name) == 0)

@@ -33,8 +33,8 @@ static int run(const struct shell_options *options, FILE *stream)
 
 int shell_main(int argc, char **argv)
 {
-	static const char usage[] =
-		"[--machine=soft|linux] [--memory=N] [--swap=FILE:N] [--seed=N] [--json] [SCRIPT]";
+	static const char usage[] = "[--machine=soft|linux|kvm] [--memory=N] [--swap=FILE:N] "
+				    "[--seed=N] [--json] [SCRIPT]";
 	struct shell_options options;
 	FILE *stream = stdin;
 	int status = shell_options_read(&options, argc, argv, usage);

@@ -38,9 +38,9 @@ static const struct option long_options[] = {
 };
 
 static const char help[] =
-	"  --machine=soft|linux  who carries the commands out (shell; diff runs both): Quire, or "
-	"the "
-	"kernel\n"
+	"  --machine=soft|linux|kvm\n"
+	"                        who carries the commands out: Quire in software, the kernel, or\n"
+	"                        Quire under a real program; diff compares it with the kernel\n"
 	"  --memory=N            bytes of frames of the soft machine: 64M unless given, 1M at "
 	"least\n"
 	"  --swap=FILE:N         a swap area of N bytes in FILE; without it there is none\n"
@@ -87,7 +87,7 @@ static int read_option(struct shell_options *options, const char *program, int k
 		options->machine = shell_machine_find(optarg);
 		if (options->machine)
 			return 0;
-		return refuse(program, "machine", optarg, "the machines are soft and linux");
+		return refuse(program, "machine", optarg, "the machines are soft, linux and kvm");
 	case OPTION_MEMORY:
 		if (read_size(program, "memory", &options->of_machine.memory))
 			return QUIRE_EXIT_USAGE;
