@@ -50,7 +50,7 @@ int vm_brk_locked(struct mm_struct *mm, uint64_t start, uint64_t end, uint64_t v
 		vma_link(mm, vma);
 	else
 		vma_merge_or_link(&range, vma);
-	vm_stat_account(mm, range.vm_flags, (int64_t)pages);
+	vm_stat_account(mm, NULL, range.vm_flags, (int64_t)pages);
 	if (range.vm_flags & VM_LOCKED)
 		mm->locked_vm += pages;
 	return 0;
@@ -85,7 +85,7 @@ static bool grow_brk(struct mm_struct *mm, uint64_t old_end, uint64_t new_end)
 		return false;
 	if ((mm->def_flags & VM_LOCKED) && mlock_limit_check(mm, pages, -EAGAIN))
 		return false;
-	return !vm_brk_locked(mm, old_end, new_end, 0);
+	return !vm_brk_locked(mm, old_end, new_end, VM_HEAP);
 }
 
 static bool set_brk(struct mm_struct *mm, uint64_t brk)

@@ -16,6 +16,7 @@
 #include "core/reclaim/swap.h"
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
+#include "core/vma/vma_stat.h"
 
 #include <errno.h>
 
@@ -140,7 +141,7 @@ static uint64_t copy_table(struct page_copy *copy, pte_t *dst, pte_t *src, uint6
 	spin_unlock(dst_ptl);
 	for (int item = 0; item < MM_RSS_ITEMS; item++) {
 		if (copy->rss[item])
-			add_mm_rss(copy->dst->vm_mm, (enum mm_rss)item, copy->rss[item]);
+			add_vma_rss(copy->dst, (enum mm_rss)item, copy->rss[item]);
 		copy->rss[item] = 0;
 	}
 	return address;

@@ -186,7 +186,7 @@ int exec_stack_map(struct mm_struct *mm, const struct exec_stack *stack, uint64_
 	vma->vm_pgoff = start >> PAGE_SHIFT;
 	vma_set_page_prot(vma);
 	vma_link(mm, vma);
-	vm_stat_account(mm, flags, (int64_t)pages);
+	vm_stat_account(mm, NULL, flags, (int64_t)pages);
 	set_stack_fields(mm, stack, top);
 	return 0;
 }

@@ -40,7 +40,7 @@ static void free_all(struct mm_struct *mm, struct list_head *vmas)
 	struct vm_area_struct *vma, *next;
 
 	list_for_each_entry_safe (vma, next, vmas, vm_list) {
-		vm_stat_account(mm, vma->vm_flags, -(int64_t)vma_pages(vma));
+		vm_stat_account(mm, vma->vm_file, vma->vm_flags, -(int64_t)vma_pages(vma));
 		if (vma->vm_flags & VM_LOCKED)
 			mm->locked_vm -= vma_pages(vma);
 		if (vma->vm_flags & VM_ACCOUNT)

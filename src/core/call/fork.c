@@ -109,7 +109,7 @@ static struct vm_area_struct *dup_vma(struct mm_struct *child, struct vm_area_st
 		return NULL;
 	}
 	vma_link(child, dst);
-	vm_stat_account(child, dst->vm_flags, (int64_t)vma_pages(dst));
+	vm_stat_account(child, dst->vm_file, dst->vm_flags, (int64_t)vma_pages(dst));
 	if (dst->vm_ops && dst->vm_ops->open)
 		dst->vm_ops->open(dst);
 	return dst;

@@ -286,7 +286,7 @@ static int mmap_region(struct vma_range *range, bool fixed)
 		vm_acct_memory(mm->quire, overlap.accounted);
 
 	vma_merge_or_link(range, vma);
-	vm_stat_account(mm, range->vm_flags, (int64_t)pages);
+	vm_stat_account(mm, range->file, range->vm_flags, (int64_t)pages);
 	if (range->vm_flags & VM_LOCKED)
 		mm->locked_vm += pages;
 	return 0;

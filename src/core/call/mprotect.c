@@ -131,8 +131,8 @@ static int mprotect_fixup(struct mmu_gather *tlb, struct vm_area_struct **vma, u
 	}
 	if (old_flags & ~new_flags & VM_ACCOUNT)
 		vm_unacct_memory(mm->quire, pages);
-	vm_stat_account(mm, old_flags, -(int64_t)pages);
-	vm_stat_account(mm, new_flags, (int64_t)pages);
+	vm_stat_account(mm, (*vma)->vm_file, old_flags, -(int64_t)pages);
+	vm_stat_account(mm, (*vma)->vm_file, new_flags, (int64_t)pages);
 	change_protection(tlb, *vma, start, end);
 	/* Locked pages stay without faults: the copies that writes will need are made now. */
 	if ((old_flags & (VM_WRITE | VM_SHARED | VM_LOCKED)) == VM_LOCKED &&

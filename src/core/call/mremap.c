@@ -101,9 +101,9 @@ static int check_source(const struct vma_remap *vrm)
 	return grows ? check_growth(vrm) : 0;
 }
 
-static void account(struct mm_struct *mm, uint64_t vm_flags, uint64_t pages)
+static void account(struct mm_struct *mm, struct file *file, uint64_t vm_flags, uint64_t pages)
 {
-	vm_stat_account(mm, vm_flags, (int64_t)pages);
+	vm_stat_account(mm, file, vm_flags, (int64_t)pages);
 	if (vm_flags & VM_LOCKED)
 		mm->locked_vm += pages;
 }
@@ -164,7 +164,7 @@ static int grow_in_place(struct vma_remap *vrm)
 		vm_unacct_memory(mm->quire, commit);
 		return -ENOMEM;
 	}
-	account(mm, vm_flags, (range.end - range.start) >> PAGE_SHIFT);
+	account(mm, range.file, vm_flags, (range.end - range.start) >> PAGE_SHIFT);
 	if (vm_flags & VM_LOCKED)
 		vrm->populate = range.start;
 	return 0;
@@ -316,7 +316,7 @@ static int move_vma(struct vma_remap *vrm)
 		vm_unacct_memory(mm->quire, commit);
 		return -ENOMEM;
 	}
-	account(mm, vm_flags, vrm->new_length >> PAGE_SHIFT);
+	account(mm, new_vma->vm_file, vm_flags, vrm->new_length >> PAGE_SHIFT);
 	if (vrm->flags & QUIRE_MREMAP_DONTUNMAP)
 		keep_source(vrm, new_vma);
 	else

@@ -25,7 +25,7 @@ static void unmap_part(struct mmu_gather *tlb, struct vm_area_struct *vma, uint6
 	uint64_t pages = (end - start) >> PAGE_SHIFT;
 
 	zap_page_range(tlb, vma, start, end, &zap_all);
-	vm_stat_account(mm, vma->vm_flags, -(int64_t)pages);
+	vm_stat_account(mm, vma->vm_file, vma->vm_flags, -(int64_t)pages);
 	if (vma->vm_flags & VM_LOCKED)
 		mm->locked_vm -= pages;
 	if (vma->vm_flags & VM_ACCOUNT)

@@ -21,23 +21,16 @@
 static void view_file(const struct vm_area_struct *vma, struct vma_view *view)
 {
 	const struct inode *inode = vma->vm_file->f_inode;
-	const char *path = vma->vm_file->f_path;
 
 	view->offset = vma->vm_pgoff << PAGE_SHIFT;
 	view->dev = inode->dev;
 	view->ino = inode->ino;
 	view->regular = inode->kind == INODE_REGULAR;
-	if (inode->special) {
-		snprintf(view->name, sizeof(view->name), "%s", inode->name);
-	} else if (inode->kind == INODE_SHMEM) {
+	if (inode->kind == INODE_SHMEM && !inode->special) {
 		view->dev = SHMEM_DEV;
 		view->ino = inode->sequence;
-		snprintf(view->name, sizeof(view->name), "/%s (deleted)", path);
-	} else if (inode->kind == INODE_ZERO) {
-		snprintf(view->name, sizeof(view->name), "/dev/%s", inode->name);
-	} else {
-		snprintf(view->name, sizeof(view->name), "%s", path);
 	}
+	inode_label(inode, vma->vm_file->f_path, view->name);
 }
 
 static void view_anonymous(const struct vm_area_struct *vma, struct vma_view *view)

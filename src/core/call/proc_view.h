@@ -8,10 +8,11 @@
 #ifndef QUIRE_CORE_CALL_PROC_VIEW_H
 #define QUIRE_CORE_CALL_PROC_VIEW_H
 
+#include "core/file/address_space.h"
 #include "core/vma/mm.h"
 
 /* Longest name with its end: a path, "/memfd:NAME (deleted)", "[anon:NAME]". */
-#define VMA_VIEW_NAME 4112
+#define VMA_VIEW_NAME INODE_LABEL
 
 /* One VMA: a line of maps. */
 struct vma_view {

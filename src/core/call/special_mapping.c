@@ -110,7 +110,7 @@ static void remove_mappings(struct mm_struct *mm, uint64_t start, uint64_t end)
 	struct vm_area_struct *vma;
 
 	while ((vma = find_vma_intersection(mm, start, end))) {
-		vm_stat_account(mm, vma->vm_flags, -(int64_t)vma_pages(vma));
+		vm_stat_account(mm, vma->vm_file, vma->vm_flags, -(int64_t)vma_pages(vma));
 		vma_unlink(mm, vma);
 		vm_area_free(vma);
 	}
@@ -140,7 +140,7 @@ static int64_t install_locked(struct mm_struct *mm, const struct special_mapping
 			return -ENOMEM;
 		}
 		vma_link(mm, vma);
-		vm_stat_account(mm, vma->vm_flags, (int64_t)vma_pages(vma));
+		vm_stat_account(mm, vma->vm_file, vma->vm_flags, (int64_t)vma_pages(vma));
 		address = vma->vm_end;
 	}
 	return start;

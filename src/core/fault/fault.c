@@ -8,6 +8,7 @@
 #include "core/instance/trace.h"
 #include "core/reclaim/vmscan.h"
 #include "core/vma/vma.h"
+#include "core/vma/vma_stat.h"
 
 static bool access_allowed(const struct vm_area_struct *vma, uint32_t flags)
 {
@@ -93,6 +94,7 @@ uint32_t handle_mm_fault(struct vm_area_struct *vma, uint64_t address, uint32_t 
 	count_event(vmf.mm->quire, EVENT_FAULT, 1);
 	if (unlikely(result & VM_FAULT_MAJOR))
 		count_event(vmf.mm->quire, EVENT_FAULT_MAJOR, 1);
+	vma_event(vma, result & VM_FAULT_MAJOR ? MAPPING_MAJOR_FAULT : MAPPING_MINOR_FAULT);
 	return result;
 }
 

@@ -8,6 +8,7 @@
 #include "core/instance/instance.h"
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
+#include "core/vma/vma_stat.h"
 
 bool fault_prepare_anon(struct vm_fault *vmf)
 {
@@ -89,7 +90,7 @@ uint32_t do_anonymous_page(struct vm_fault *vmf)
 		return VM_FAULT_RETRY;
 	}
 	fault_map_new_anon(vmf);
-	add_mm_rss(vmf->mm, MM_ANONPAGES, 1);
+	add_vma_rss(vmf->vma, MM_ANONPAGES, 1);
 	spin_unlock(vmf->ptl);
 	fault_publish(vmf);
 	return VM_FAULT_DONE;

@@ -17,6 +17,7 @@
 #include "core/instance/instance.h"
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
+#include "core/vma/vma_stat.h"
 
 #define WINDOW_FIRST 16u
 
@@ -97,13 +98,15 @@ static void put_pages(struct quire *quire, struct page **pages, uint32_t count)
 static uint32_t alloc_pages(struct vm_fault *vmf, struct page **pages, uint32_t wanted)
 {
 	struct quire *quire = vmf->mm->quire;
+	const uint32_t droppable = vmf->vma->vm_flags & VM_DROPPABLE ? 1u << PG_lazyfree : 0;
 	const uint32_t taken = zone_alloc_ahead(&quire->zone, pages, wanted);
 	const uint32_t count = memcg_charge_ahead(vma_memcg(vmf->vma), pages, taken);
 
 	put_pages(quire, pages + count, taken - count);
 	for (uint32_t i = 0; i < count; i++) {
 		memset(page_address(&quire->zone, pages[i]), 0, PAGE_SIZE);
-		atomic_store_explicit(&pages[i]->flags, 1u << PG_uptodate | 1u << PG_swapbacked,
+		atomic_store_explicit(&pages[i]->flags,
+				      1u << PG_uptodate | 1u << PG_swapbacked | droppable,
 				      memory_order_release);
 	}
 	return count;
@@ -126,7 +129,7 @@ static uint32_t map_window(struct vm_fault *vmf, const struct window *window, st
 		mapped++;
 	}
 	lru_add_pages(pages, mapped);
-	add_mm_rss(vmf->mm, MM_ANONPAGES, mapped);
+	add_vma_rss(vmf->vma, MM_ANONPAGES, mapped);
 	return mapped;
 }
 

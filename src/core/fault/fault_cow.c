@@ -10,6 +10,7 @@
 #include "core/pgtable/mmu_gather.h"
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
+#include "core/vma/vma_stat.h"
 
 /* Under the entry's lock, which is released: the page may be written in place. */
 static uint32_t wp_page_reuse(struct vm_fault *vmf)
@@ -87,7 +88,7 @@ static void replace_with_copy(struct vm_fault *vmf, struct page *old)
 	flush_tlb_page(mm, vmf->address, pte_pfn(vmf->orig_pte));
 	fault_map_new_anon(vmf);
 	if (!old) {
-		add_mm_rss(mm, MM_ANONPAGES, 1);
+		add_vma_rss(vmf->vma, MM_ANONPAGES, 1);
 		return;
 	}
 	if (!page_anon(old)) {
@@ -112,6 +113,8 @@ static uint32_t wp_page_copy(struct vm_fault *vmf, struct page *old)
 			replace_with_copy(vmf, old);
 			spin_unlock(vmf->ptl);
 			count_event(quire, EVENT_COW_COPY, old ? 1 : 0);
+			if (old)
+				vma_event(vmf->vma, MAPPING_COPY);
 			fault_publish(vmf);
 			if (old)
 				put_page(quire, old); /* the entry's */

@@ -10,6 +10,7 @@
 #include "core/instance/instance.h"
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
+#include "core/vma/vma_stat.h"
 
 #include <errno.h>
 
@@ -66,7 +67,7 @@ static uint32_t map_file_page(struct vm_fault *vmf, pteval_t extra_bits)
 		return VM_FAULT_RETRY;
 	}
 	page_add_file_rmap(page);
-	add_mm_rss(vmf->mm, page_test(page, PG_swapbacked) ? MM_SHMEMPAGES : MM_FILEPAGES, 1);
+	add_vma_rss(vmf->vma, page_test(page, PG_swapbacked) ? MM_SHMEMPAGES : MM_FILEPAGES, 1);
 	set_pte(vmf->pte, pfn_pte(page_to_pfn(&vmf->mm->quire->zone, page),
 				  vmf->vma->vm_page_prot | PTE_ACCESSED | extra_bits));
 	spin_unlock(vmf->ptl);
@@ -122,9 +123,10 @@ static uint32_t do_cow_fault(struct vm_fault *vmf)
 	if (likely(!result)) {
 		if (fault_lock_pte(vmf)) {
 			fault_map_new_anon(vmf);
-			add_mm_rss(vmf->mm, MM_ANONPAGES, 1);
+			add_vma_rss(vmf->vma, MM_ANONPAGES, 1);
 			spin_unlock(vmf->ptl);
 			count_event(vmf->mm->quire, EVENT_COW_COPY, 1);
+			vma_event(vmf->vma, MAPPING_COPY);
 			fault_publish(vmf);
 		} else {
 			put_page(vmf->mm->quire, vmf->page);

@@ -7,6 +7,7 @@
 #include "core/instance/instance.h"
 #include "core/reclaim/swap.h"
 #include "core/rmap/rmap.h"
+#include "core/vma/vma_stat.h"
 
 #include <errno.h>
 
@@ -61,7 +62,8 @@ static pteval_t map_swapped_page(struct vm_fault *vmf, pteval_t accessed)
 		bits |= PTE_WRITE | PTE_DIRTY | PTE_ACCESSED;
 	page_add_anon_rmap(vmf->page, vma, vmf->address, exclusive);
 	add_mm_rss(mm, MM_SWAPENTS, -1);
-	add_mm_rss(mm, MM_ANONPAGES, 1);
+	add_vma_rss(vma, MM_ANONPAGES, 1);
+	vma_event(vma, MAPPING_SWAP_IN);
 	bits = pfn_pte(page_to_pfn(&mm->quire->zone, vmf->page), bits);
 	set_pte(vmf->pte, bits);
 	return bits;

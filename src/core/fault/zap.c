@@ -9,6 +9,7 @@
 #include "core/pgtable/mmu_gather.h"
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
+#include "core/vma/vma_stat.h"
 
 #include <string.h>
 
@@ -151,5 +152,5 @@ void zap_page_range(struct mmu_gather *tlb, struct vm_area_struct *vma, uint64_t
 	}
 	for (int item = 0; item < MM_RSS_ITEMS; item++)
 		if (zap.rss[item])
-			add_mm_rss(mm, (enum mm_rss)item, zap.rss[item]);
+			add_vma_rss(vma, (enum mm_rss)item, zap.rss[item]);
 }

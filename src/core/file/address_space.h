@@ -27,6 +27,7 @@
 #include "base/rbtree.h"
 #include "base/xarray.h"
 #include "core/frame/page.h"
+#include "core/vma/mapping_stat.h"
 
 struct check_report;
 struct inode;
@@ -90,8 +91,10 @@ struct inode {
 					ones */
 	struct list_head i_files;    /* N: open handles, by f_list */
 	uint64_t sequence;           /* C: order of creation */
-	char name[64]; /* C: for people: base name of the file, "memfd:NAME", "dev/zero", "SYSV..."
-			*/
+	struct mapping_stat i_stat;  /* A: what happened to mappings of it */
+	const char *name; /* C: for people: base name of the file, "memfd:NAME", "dev/zero",
+			     "SYSV..." */
+	char path[];      /* C: as it was first opened by, or the name */
 };
 
 #define FMODE_READ 1u
@@ -138,7 +141,7 @@ static inline bool file_is_dev_zero(const struct file *file)
  * in every case but an error: a store that is not needed is closed, a writable one replaces a
  * read-only one. 0 and a reference in *inode, or -ENOMEM, or the store's error of size().
  */
-QUIRE_MUST_CHECK int inode_get(struct quire *quire, uint64_t dev, uint64_t ino, const char *name,
+QUIRE_MUST_CHECK int inode_get(struct quire *quire, uint64_t dev, uint64_t ino, const char *path,
 			       struct quire_store *store, struct inode **inode);
 /* The regular file of an identity with a reference, or NULL: the instance has none. */
 struct inode *inode_lookup(struct quire *quire, uint64_t dev, uint64_t ino);
@@ -161,6 +164,11 @@ QUIRE_MUST_CHECK int dev_zero_create(struct quire *quire, struct inode **inode);
 /* quire_destroy: writes back what can be, then frees every inode that is left, dirty or not. The
  * first write error, or 0. No mm is left. */
 int inodes_destroy(struct quire *quire);
+
+/* How maps shows an object that was opened by this path: paths, "/memfd:NAME (deleted)", "[vdso]".
+ */
+#define INODE_LABEL 4112
+void inode_label(const struct inode *inode, const char *path, char label[INODE_LABEL]);
 
 /* A handle on the inode (takes its own reference). NULL: no memory. */
 struct file *file_alloc(struct inode *inode, uint32_t mode);

@@ -37,7 +37,7 @@ void file_bind(struct file *file, struct inode *inode, uint32_t mode)
 
 struct file *file_alloc(struct inode *inode, uint32_t mode)
 {
-	struct file *file = file_prepare(inode->name);
+	struct file *file = file_prepare(inode->path);
 
 	if (file)
 		file_bind(file, inode, mode);

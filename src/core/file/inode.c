@@ -24,6 +24,7 @@
 #include "core/vma/account.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Idle inodes that an open looks at: more than one, so that they go faster than they come. */
@@ -39,9 +40,17 @@ static void address_space_init(struct address_space *mapping, struct inode *inod
 	rwlock_init(&mapping->invalidate_lock, LOCK_INVALIDATE);
 }
 
-static struct inode *inode_alloc(struct quire *quire, const char *name, enum inode_kind kind)
+/* What follows the last slash of a regular file's path. */
+static const char *name_of(const char *path, enum inode_kind kind)
 {
-	struct inode *inode = quire_zalloc(sizeof(*inode));
+	const char *slash = kind == INODE_REGULAR ? strrchr(path, '/') : NULL;
+
+	return slash ? slash + 1 : path;
+}
+
+static struct inode *inode_alloc(struct quire *quire, const char *path, enum inode_kind kind)
+{
+	struct inode *inode = quire_zalloc(sizeof(*inode) + strlen(path) + 1);
 
 	if (!inode)
 		return NULL;
@@ -53,8 +62,28 @@ static struct inode *inode_alloc(struct quire *quire, const char *name, enum ino
 	list_init(&inode->i_idle);
 	atomic_store_explicit(&inode->refcount, 1, memory_order_relaxed);
 	inode->sequence = atomic_fetch_add_explicit(&quire->next_id, 1, memory_order_relaxed);
-	strncpy(inode->name, name, sizeof(inode->name) - 1);
+	strcpy(inode->path, path);
+	inode->name = name_of(inode->path, kind);
 	return inode;
+}
+
+void inode_label(const struct inode *inode, const char *path, char label[INODE_LABEL])
+{
+	const char *format = "%s";
+
+	if (inode->kind == INODE_SHMEM && !inode->special)
+		format = "/%s (deleted)";
+	else if (inode->kind == INODE_ZERO)
+		format = "/dev/%s";
+	snprintf(label, INODE_LABEL, format, path);
+}
+
+static void keep_stat(const struct inode *inode)
+{
+	char label[INODE_LABEL];
+
+	inode_label(inode, inode->path, label);
+	mapping_stat_keep(inode->quire, label, &inode->i_stat);
 }
 
 /* Off the list, and nobody else knows it. */
@@ -68,6 +97,7 @@ static void inode_free(struct inode *inode)
 	write_unlock(&mapping->invalidate_lock);
 	QUIRE_ASSERT(1, interval_tree_empty(&mapping->i_mmap) && list_empty(&inode->i_files));
 	xa_destroy(&mapping->i_pages);
+	keep_stat(inode);
 	if (inode->committed)
 		vm_unacct_memory(inode->quire, inode->committed);
 	if (store)
@@ -236,7 +266,7 @@ static void inodes_reap(struct quire *quire)
 }
 
 /* A regular file's inode, on no list yet. */
-static int inode_make(struct quire *quire, const char *name, struct quire_store *store,
+static int inode_make(struct quire *quire, const char *path, struct quire_store *store,
 		      struct inode **result)
 {
 	int64_t size = store->ops->size(store);
@@ -244,7 +274,7 @@ static int inode_make(struct quire *quire, const char *name, struct quire_store 
 
 	if (size < 0)
 		return (int)size;
-	inode = inode_alloc(quire, name, INODE_REGULAR);
+	inode = inode_alloc(quire, path, INODE_REGULAR);
 	if (!inode)
 		return -ENOMEM;
 	atomic_store_explicit(&inode->store, store, memory_order_relaxed);
@@ -253,7 +283,7 @@ static int inode_make(struct quire *quire, const char *name, struct quire_store 
 	return 0;
 }
 
-int inode_get(struct quire *quire, uint64_t dev, uint64_t ino, const char *name,
+int inode_get(struct quire *quire, uint64_t dev, uint64_t ino, const char *path,
 	      struct quire_store *store, struct inode **result)
 {
 	struct inode *made = NULL, *found;
@@ -262,7 +292,7 @@ int inode_get(struct quire *quire, uint64_t dev, uint64_t ino, const char *name,
 	found = inode_lookup(quire, dev, ino);
 	if (!found) {
 		inodes_reap(quire);
-		error = inode_make(quire, name, store, &made);
+		error = inode_make(quire, path, store, &made);
 		if (error)
 			return error;
 		made->dev = dev;

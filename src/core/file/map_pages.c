@@ -11,6 +11,7 @@
 #include "core/instance/instance.h"
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
+#include "core/vma/vma_stat.h"
 
 /* Pages taken from the cache at a time. */
 #define MAP_BATCH 32
@@ -117,7 +118,7 @@ bool filemap_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 	}
 	if (!total)
 		return false;
-	add_mm_rss(vmf->mm, mapping_is_shmem(mapping) ? MM_SHMEMPAGES : MM_FILEPAGES, total);
+	add_vma_rss(vmf->vma, mapping_is_shmem(mapping) ? MM_SHMEMPAGES : MM_FILEPAGES, total);
 	if (total > hit)
 		count_event(vmf->mm->quire, EVENT_FAULT_AROUND, total - hit);
 	if (hit)

@@ -42,8 +42,10 @@ static void read_done(struct quire_request *request, int64_t result)
 	struct quire *quire = io->mapping->host->quire;
 	uint64_t left = result < 0 ? 0 : (uint64_t)result;
 
-	if (result >= 0)
+	if (result >= 0) {
 		count_event(quire, EVENT_FILE_READ, request->nr_segments);
+		mapping_stat_event(&io->mapping->host->i_stat, MAPPING_READ, request->nr_segments);
+	}
 	for (uint32_t i = 0; i < request->nr_segments; i++) {
 		struct quire_segment *segment = &request->segments[i];
 		struct page *page = virt_to_page(&quire->zone, segment->memory);
@@ -93,6 +95,7 @@ static void account_written(struct page_io *io, int error)
 
 	if (!error) {
 		count_event(quire, EVENT_FILE_WRITTEN, request->nr_segments);
+		mapping_stat_event(&mapping->host->i_stat, MAPPING_WRITEBACK, request->nr_segments);
 	} else if (!is_transient(error)) {
 		count_event(quire, EVENT_WRITE_ERROR, request->nr_segments);
 		mapping_note_error(mapping, error);

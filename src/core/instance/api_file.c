@@ -23,14 +23,6 @@ static int open_inode(struct inode *inode, const char *path, uint32_t mode, quir
 	return *file ? 0 : -ENOMEM;
 }
 
-/* What follows the last slash. */
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 int quire_open(struct quire *quire, const char *path, uint64_t device, uint64_t inode_number,
 	       struct quire_store *store, int mode, quire_file **file)
 {
@@ -45,7 +37,7 @@ int quire_open(struct quire *quire, const char *path, uint64_t device, uint64_t 
 	opened = file_prepare(path);
 	if (!opened)
 		return api_status(-ENOMEM);
-	error = inode_get(quire, device, inode_number, base_name(path), store, &inode);
+	error = inode_get(quire, device, inode_number, path, store, &inode);
 	if (error) {
 		quire_free(opened);
 		return api_status(error);

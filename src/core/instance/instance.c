@@ -168,6 +168,7 @@ static int init_instance(struct quire *quire)
 	spin_lock_init(&quire->inodes_lock, LOCK_LEAF);
 	spin_lock_init(&quire->prng_lock, LOCK_LEAF);
 	spin_lock_init(&quire->anon_vma_lock, LOCK_LEAF);
+	spin_lock_init(&quire->mapping_lock, LOCK_LEAF);
 	list_init(&quire->mms);
 	list_init(&quire->inodes);
 	list_init(&quire->idle_inodes);
@@ -222,6 +223,7 @@ int instance_destroy(struct quire *quire)
 	list_for_each_entry_safe (mm, next, &quire->mms, mm_list)
 		mm_destroy(mm);
 	error = inodes_destroy(quire);
+	mapping_stats_destroy(quire);
 	lru_add_drain_all(quire);
 	swap_areas_destroy(quire);
 	destroy_groups(quire);

@@ -18,6 +18,7 @@
 #include "core/pgtable/stale_tables.h"
 #include "core/reclaim/memcg.h"
 #include "core/reclaim/swap.h"
+#include "core/vma/mapping_stat.h"
 
 struct swap_area;
 
@@ -74,11 +75,15 @@ struct quire {
 	_Atomic uint64_t nr_writeback;                    /* A: pages under writeback */
 	_Atomic uint64_t nr_shadows;                      /* A: shadows in regular files */
 	struct stat_counters events;                      /* A: enum quire_event */
-	struct lru_batch *lru_batches;      /* C: core/reclaim, one for each thread slot */
-	struct charge_stock *charge_stocks; /* C: core/reclaim, one for each thread slot */
-	struct memcg_table *memcgs;         /* C: core/reclaim, ids and memory of groups */
-	struct spinlock anon_vma_lock;      /* LOCK_LEAF */
-	struct anon_vma *anon_vma_free;     /* anon_vma_lock: memory of those not in use */
+	struct lru_batch *lru_batches;        /* C: core/reclaim, one for each thread slot */
+	struct charge_stock *charge_stocks;   /* C: core/reclaim, one for each thread slot */
+	struct memcg_table *memcgs;           /* C: core/reclaim, ids and memory of groups */
+	struct spinlock anon_vma_lock;        /* LOCK_LEAF */
+	struct anon_vma *anon_vma_free;       /* anon_vma_lock: memory of those not in use */
+	struct spinlock mapping_lock;         /* LOCK_LEAF */
+	struct rb_root mappings_kept;         /* mapping_lock: core/vma/mapping_stat.c */
+	struct mapping_report mappings_other; /* mapping_lock: what is kept without a name */
+	uint32_t nr_mappings_kept;            /* mapping_lock */
 	struct spinlock prng_lock;
 	struct prng prng; /* prng_lock */
 };

@@ -201,17 +201,20 @@ bool swap_cache_resident(struct quire *quire, swp_entry_t entry)
  */
 bool shmem_move_to_swap(struct quire *quire, struct page *page)
 {
+	struct inode *inode = page_mapping(page)->host;
+	struct mapping_stat *stat = &inode->i_stat;
 	swp_entry_t entry;
 
 	QUIRE_ASSERT(1, !page_mapped(page));
-	if (page_test(page, PG_writeback) || page_count(page) != 2 ||
-	    page_mapping(page)->host->special || !cache_new_slot(quire, page, &entry))
+	if (page_test(page, PG_writeback) || page_count(page) != 2 || inode->special ||
+	    !cache_new_slot(quire, page, &entry))
 		return false;
 	swap_duplicate(quire, entry);
 	page_clear(page, PG_dirty);
 	if (filemap_remove_if_unused(page, xa_mk_value(entry.value))) {
 		get_page(page);
 		page_set(page, PG_dirty);
+		mapping_stat_event(stat, MAPPING_WRITEBACK, 1);
 		return true;
 	}
 	page_set(page, PG_dirty);

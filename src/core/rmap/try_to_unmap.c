@@ -10,6 +10,7 @@
 #include "core/file/filemap.h"
 #include "core/instance/instance.h"
 #include "core/pgtable/mmu_gather.h"
+#include "core/vma/vma_stat.h"
 
 /* The caller's reference, and one for each entry. */
 static bool only_mapped(const struct page *page)
@@ -33,7 +34,7 @@ static bool unmap_lazyfree(struct page *page, struct vm_area_struct *vma, pte_t 
 			page_clear(page, PG_lazyfree);
 		return false;
 	}
-	add_mm_rss(vma->vm_mm, MM_ANONPAGES, -1);
+	add_vma_rss(vma, MM_ANONPAGES, -1);
 	return true;
 }
 
@@ -46,7 +47,7 @@ static bool unmap_zeros(struct page *page, struct vm_area_struct *vma, pte_t *pt
 		set_pte(pte, old);
 		return false;
 	}
-	add_mm_rss(vma->vm_mm, MM_ANONPAGES, -1);
+	add_vma_rss(vma, MM_ANONPAGES, -1);
 	return true;
 }
 
@@ -59,9 +60,12 @@ static void unmap_to_swap(struct page *page, struct vm_area_struct *vma, pte_t *
 
 	if (old & PTE_DIRTY)
 		page_set(page, PG_dirty);
+	/* The last to unmap it speaks for the write that follows. */
+	if (page_test(page, PG_dirty) && page_mapcount(page) == 1)
+		vma_event(vma, MAPPING_WRITEBACK);
 	swap_duplicate(mm->quire, entry);
 	page_clear(page, PG_anon_exclusive);
-	add_mm_rss(mm, MM_ANONPAGES, -1);
+	add_vma_rss(vma, MM_ANONPAGES, -1);
 	add_mm_rss(mm, MM_SWAPENTS, 1);
 	set_pte(pte, swp_entry_to_pte(entry) | (exclusive ? SWP_EXCLUSIVE : 0));
 }
@@ -80,7 +84,7 @@ static bool unmap_file(struct page *page, struct vm_area_struct *vma, pteval_t o
 {
 	if (old & PTE_DIRTY)
 		set_page_dirty(page);
-	add_mm_rss(vma->vm_mm, page_test(page, PG_swapbacked) ? MM_SHMEMPAGES : MM_FILEPAGES, -1);
+	add_vma_rss(vma, page_test(page, PG_swapbacked) ? MM_SHMEMPAGES : MM_FILEPAGES, -1);
 	return true;
 }
 
@@ -118,8 +122,10 @@ static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint
 		unmapped = page_anon(page) ? unmap_anon(page, vma, pte, old)
 					   : unmap_file(page, vma, old);
 	}
-	if (unmapped)
+	if (unmapped) {
+		vma_event(vma, MAPPING_EVICTION);
 		page_remove_rmap(page);
+	}
 	spin_unlock(ptl);
 	if (unmapped)
 		put_page(mm->quire, page);

@@ -6,6 +6,7 @@
 
 #include "core/instance/instance.h"
 #include "core/reclaim/swap.h"
+#include "core/vma/vma_stat.h"
 
 #include <errno.h>
 
@@ -29,7 +30,15 @@ bool accountable_mapping(uint64_t vm_flags)
 	return (vm_flags & (VM_NORESERVE | VM_SHARED | VM_WRITE)) == VM_WRITE;
 }
 
-void vm_stat_account(struct mm_struct *mm, uint64_t vm_flags, int64_t pages)
+void vm_stat_account(struct mm_struct *mm, struct file *file, uint64_t vm_flags, int64_t pages)
+{
+	struct mapping_stat *stat = mapping_stat_of(mm, file, vm_flags);
+
+	mapping_stat_add(&stat->mapped, &stat->peak_mapped, pages);
+	vm_stat_count(mm, vm_flags, pages);
+}
+
+void vm_stat_count(struct mm_struct *mm, uint64_t vm_flags, int64_t pages)
 {
 	mm->total_vm += (uint64_t)pages;
 	mm->hiwater_vm = max_u64(mm->hiwater_vm, mm->total_vm);

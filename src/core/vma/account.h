@@ -8,8 +8,11 @@
 
 #include "core/vma/mm.h"
 
-/* total_vm and its parts grow (or shrink) by `pages` of an area with these flags. */
-void vm_stat_account(struct mm_struct *mm, uint64_t vm_flags, int64_t pages);
+/* total_vm and its parts grow (or shrink) by `pages` of an area with these flags; and so does what
+ * is mapped of the file (NULL: of anonymous memory). */
+void vm_stat_account(struct mm_struct *mm, struct file *file, uint64_t vm_flags, int64_t pages);
+/* total_vm and its parts alone. */
+void vm_stat_count(struct mm_struct *mm, uint64_t vm_flags, int64_t pages);
 /* LIMIT_AS, and LIMIT_DATA for private writable areas: may the mm grow by this? */
 bool may_expand_vm(const struct mm_struct *mm, uint64_t vm_flags, uint64_t pages);
 bool is_data_mapping(uint64_t vm_flags);

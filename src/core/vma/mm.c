@@ -145,6 +145,7 @@ void mm_free(struct mm_struct *mm)
 	struct quire *quire = mm->quire;
 
 	QUIRE_ASSERT(1, !mm->map_count);
+	mm_keep_stats(mm);
 	mutex_lock(&quire->lock);
 	list_del(&mm->mm_list);
 	mutex_unlock(&quire->lock);

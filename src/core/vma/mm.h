@@ -28,6 +28,7 @@
 #include "base/rbtree.h"
 #include "base/stat.h"
 #include "base/types.h"
+#include "core/vma/mapping_stat.h"
 
 struct anon_vma;
 struct file;
@@ -70,12 +71,13 @@ struct vm_area_struct;
 	((uint64_t)1 << 32) /* guard markers may be among the entries: fork copies \
 			     */
 #define VM_STACK_INCOMPLETE ((uint64_t)1 << 33) /* exec's temporary stack: may be moved */
+#define VM_HEAP ((uint64_t)1 << 34)             /* made by brk: counts as the heap in reports */
 #define VM_DROPPABLE ((uint64_t)1 << 40)        /* contents may go under pressure, never to swap */
 #define VM_SEALED ((uint64_t)1 << 42)           /* mseal: neither changed nor unmapped */
 
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
-#define VM_STICKY VM_MAYBE_GUARD /* no matter for a merge, and handed on by it */
+#define VM_STICKY (VM_MAYBE_GUARD | VM_HEAP) /* no matter for a merge, and handed on by it */
 #define VM_LOCKED_MASK (VM_LOCKED | VM_LOCKONFAULT)
 
 /* x86-64 layout, in bytes. */
@@ -184,6 +186,8 @@ struct mm_struct {
 	_Atomic uint64_t hiwater_rss;    /* A: pages, see mm_hiwater_rss() */
 	_Atomic uint64_t rss_dropped; /* A: pages unmapped since it was last brought up to date */
 
+	struct mapping_stat parts[MM_PARTS]; /* A: of anonymous memory, see mapping_stat.h */
+
 	struct mem_cgroup *memcg; /* C: holds a reference */
 	bool own_memcg;           /* C: the group was made for this mm alone */
 	struct list_head mm_list; /* I: all mms of the instance */
@@ -255,6 +259,8 @@ static inline void add_mm_rss(struct mm_struct *mm, enum mm_rss item, int64_t pa
 	stat_add(&mm->rss, item, pages);
 }
 
+/* The mm goes: its counts of mappings are kept (mapping_stat.c). */
+void mm_keep_stats(struct mm_struct *mm);
 /* Most pages that were resident at a time, at most 64 too few; and from now on. */
 uint64_t mm_hiwater_rss(struct mm_struct *mm);
 void mm_reset_hiwater_rss(struct mm_struct *mm);

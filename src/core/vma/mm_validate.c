@@ -57,7 +57,7 @@ static void count_vma(struct mm_totals *totals, const struct vm_area_struct *vma
 {
 	struct mm_struct sums = {0};
 
-	vm_stat_account(&sums, vma->vm_flags, (int64_t)vma_pages(vma));
+	vm_stat_count(&sums, vma->vm_flags, (int64_t)vma_pages(vma));
 	totals->vmas++;
 	totals->total_vm += sums.total_vm;
 	totals->data_vm += sums.data_vm;

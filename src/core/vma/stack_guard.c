@@ -66,6 +66,6 @@ int expand_downwards(struct vm_area_struct *vma, uint64_t address)
 	}
 	if (vma->vm_flags & VM_LOCKED)
 		mm->locked_vm += pages;
-	vm_stat_account(mm, vma->vm_flags, (int64_t)pages);
+	vm_stat_account(mm, vma->vm_file, vma->vm_flags, (int64_t)pages);
 	return 0;
 }

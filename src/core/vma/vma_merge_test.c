@@ -129,7 +129,7 @@ static struct vm_area_struct *merge_with_close(struct mm_struct *mm, uint64_t fi
 	mmap_write_lock(mm);
 	vma = vma_merge_new_range(&range);
 	if (vma) {
-		vm_stat_account(mm, range.vm_flags, (int64_t)(end - first));
+		vm_stat_account(mm, range.file, range.vm_flags, (int64_t)(end - first));
 		vm_acct_memory(mm->quire, end - first);
 	}
 	mmap_write_unlock(mm);
@@ -275,7 +275,7 @@ static void test_expand_shrink(void **state)
 	assert_int_equal(mm->map_count, 2);
 	/* Over the next one. */
 	assert_int_equal(vma_expand(vma, at(9), at(18), vma_next(vma)), 0);
-	vm_stat_account(mm, vma->vm_flags, 3);
+	vm_stat_account(mm, vma->vm_file, vma->vm_flags, 3);
 	mmap_write_unlock(mm);
 	expect_layout(mm, "9-18 r--+4");
 	fput(file);
@@ -433,7 +433,7 @@ static void test_copy_vma(void **state)
 	copy = copy_vma(&vma, at(12), 2 * PAGE_SIZE, vma->vm_pgoff, &need_rmap_locks);
 	assert_ptr_equal(copy, vma);
 	assert_int_equal(copy->vm_end, at(14));
-	vm_stat_account(mm, vma->vm_flags, 4);
+	vm_stat_account(mm, vma->vm_file, vma->vm_flags, 4);
 	vm_acct_memory(mm->quire, 4);
 	mmap_write_unlock(mm);
 	expect_layout(mm, "10-14 rw-, 20-24 rw-");
@@ -460,7 +460,7 @@ static void test_copy_vma_faulted(void **state)
 	assert_int_equal(copy->vm_pgoff, pgoff);
 	assert_ptr_equal(vma_anon(copy), identity);
 	assert_false(need_rmap_locks);
-	vm_stat_account(mm, vma->vm_flags, 2);
+	vm_stat_account(mm, vma->vm_file, vma->vm_flags, 2);
 	vm_acct_memory(mm->quire, 2);
 	mmap_write_unlock(mm);
 	expect_layout(mm, "10-12 rw-, 20-22 rw-, 22-24 rw-");
@@ -541,7 +541,7 @@ static void test_allocation_failure_of_merge(void **state)
 	expect_layout(mm, "10-11 rw-, 12-13 rw-");
 	mmap_write_lock(mm);
 	assert_non_null(vma_merge_new_range(&range));
-	vm_stat_account(mm, range.vm_flags, 1);
+	vm_stat_account(mm, range.file, range.vm_flags, 1);
 	vm_acct_memory(mm->quire, 1);
 	mmap_write_unlock(mm);
 	expect_layout(mm, "10-13 rw-");
