@@ -176,24 +176,6 @@ static int64_t sys_fdatasync(struct thread *thread, const uint64_t args[6])
 	return do_fsync(thread, SYS_fdatasync, args);
 }
 
-static int64_t sys_syncfs(struct thread *thread, const uint64_t args[6])
-{
-	int64_t error, result;
-
-	if (check_fd(thread, (int)args[0]))
-		return -EBADF;
-	error = mapped_sync_all(thread->process->run);
-	result = host_syscall(SYS_syncfs, args);
-	return error && !result ? error : result;
-}
-
-static int64_t sys_sync(struct thread *thread, const uint64_t args[6])
-{
-	/* Says nothing of errors; they stay noted in the files. */
-	(void)mapped_sync_all(thread->process->run);
-	return host_syscall(SYS_sync, args);
-}
-
 static int64_t sys_sync_file_range(struct thread *thread, const uint64_t args[6])
 {
 	const uint64_t bytes = args[2] ? args[2] : UINT64_MAX;
@@ -242,8 +224,6 @@ static const struct syscall_row rows[] = {
 	ROW_OWN(fallocate, HOW_FILE, 0, NULL, A_FD(fd), A_INT(mode), A_LONG(offset), A_LONG(len)),
 	ROW_OWN(fsync, HOW_FILE, 0, NULL, A_FD(fd)),
 	ROW_OWN(fdatasync, HOW_FILE, 0, NULL, A_FD(fd)),
-	ROW_OWN(sync, HOW_FILE, 0, NULL, {NULL}),
-	ROW_OWN(syncfs, HOW_FILE, 0, NULL, A_FD(fd)),
 	ROW_OWN(sync_file_range, HOW_FILE, 0, NULL, A_FD(fd), A_LONG(offset), A_LONG(nbytes),
 		A_INT(flags)),
 	ROW_OWN(lseek, HOW_FILE, 0, NULL, A_FD(fd), A_LONG(offset), A_INT(whence)),
