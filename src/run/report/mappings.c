@@ -15,16 +15,18 @@ static json_t *number(uint64_t value)
 
 static int append(void *context, const struct mapping_report *mapping)
 {
+	const uint64_t *events = mapping->events;
 	json_t *tree = json_pack(
 		"{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
 		mapping->name, "size_bytes", number(mapping->mapped * PAGE_SIZE), "resident_bytes",
 		number(mapping->resident * PAGE_SIZE), "peak_resident_bytes",
 		number(mapping->peak_resident * PAGE_SIZE), "minor_faults",
-		number(mapping->minor_faults), "major_faults", number(mapping->major_faults),
-		"copies", number(mapping->copies), "swap_ins", number(mapping->swap_ins),
-		"evictions", number(mapping->evictions), "writebacks", number(mapping->writebacks),
-		"bytes_read", number(mapping->pages_read * PAGE_SIZE), "bytes_written",
-		number(mapping->writebacks * PAGE_SIZE));
+		number(events[MAPPING_MINOR_FAULT]), "major_faults",
+		number(events[MAPPING_MAJOR_FAULT]), "copies", number(events[MAPPING_COPY]),
+		"swap_ins", number(events[MAPPING_SWAP_IN]), "evictions",
+		number(events[MAPPING_EVICTION]), "writebacks", number(events[MAPPING_WRITEBACK]),
+		"bytes_read", number(events[MAPPING_READ] * PAGE_SIZE), "bytes_written",
+		number(events[MAPPING_WRITEBACK] * PAGE_SIZE));
 
 	return tree && json_array_append_new(context, tree) == 0 ? 0 : -ENOMEM;
 }
