@@ -63,6 +63,17 @@ uint64_t bounce_in(struct bounce *bounce, uint64_t address, uint64_t bytes)
 	return as_number(copy);
 }
 
+uint64_t bounce_in_sized(struct bounce *bounce, uint64_t address, uint64_t least)
+{
+	uint32_t bytes;
+
+	if (!address)
+		return 0;
+	if (copy_from_user(bounce->mm, &bytes, address, sizeof(bytes)))
+		return BAD_POINTER;
+	return bounce_in(bounce, address, min_u64(max_u64(bytes, least), PAGE_SIZE));
+}
+
 uint64_t bounce_string(struct bounce *bounce, uint64_t address, uint64_t limit)
 {
 	char *copy;

@@ -53,6 +53,8 @@ void *bounce_alloc(struct bounce *bounce, uint64_t bytes);
 
 /* `bytes` bytes, copied in. */
 uint64_t bounce_in(struct bounce *bounce, uint64_t address, uint64_t bytes);
+/* As many as the first 32 bits there say, between `least` and a page. */
+uint64_t bounce_in_sized(struct bounce *bounce, uint64_t address, uint64_t least);
 /* A string of which the host looks at `limit` bytes at most: a longer one has no end there. */
 uint64_t bounce_string(struct bounce *bounce, uint64_t address, uint64_t limit);
 uint64_t bounce_path(struct bounce *bounce, uint64_t address);

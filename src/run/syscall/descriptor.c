@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "run/syscall/numbers.h"
+#include "run/user/user.h"
 
 int check_fd(const struct thread *thread, int fd)
 {
@@ -38,6 +39,22 @@ int64_t check_new_fd(struct thread *thread, int64_t fd)
 		return fd;
 	close_on_host(fd);
 	return -EMFILE;
+}
+
+int64_t give_fd_pair(struct thread *thread, uint64_t address, const int pair[2])
+{
+	const uint64_t limit = descriptor_limit(thread);
+	int64_t error = 0;
+
+	if ((uint64_t)pair[0] >= limit || (uint64_t)pair[1] >= limit)
+		error = -EMFILE;
+	else
+		error = copy_to_user(thread_mm(thread), address, pair, 2 * sizeof(pair[0]));
+	if (error) {
+		close_on_host(pair[0]);
+		close_on_host(pair[1]);
+	}
+	return error;
 }
 
 int64_t descriptor_link(int fd, char *target, size_t bytes)

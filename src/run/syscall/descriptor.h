@@ -19,5 +19,11 @@ int64_t descriptor_link(int fd, char *target, size_t bytes);
 /* Whether the program has opened (by /proc/PID/fd or map_files) the object that holds Quire's
  * frames. */
 bool is_quire_memory(int fd);
+/* Two new descriptors for the program, stored at `address`: 0, or -EMFILE, -EFAULT, and both are
+ * closed. */
+int64_t give_fd_pair(struct thread *thread, uint64_t address, const int pair[2]);
+/* After the host opened a file with `flags`: what Quire does about it. The descriptor for the
+ * program, or -errno (also when `fd` is one). (open_calls.c) */
+int64_t opened(struct thread *thread, int64_t fd, uint64_t flags);
 
 #endif

@@ -11,6 +11,7 @@
 #include "run/syscall/descriptor.h"
 #include "run/syscall/families.h"
 #include "run/syscall/rows.h"
+#include "run/user/user.h"
 
 /* Of the kernel, and not in the C library's headers. */
 #define F_CANCELLK (F_LINUX_SPECIFIC_BASE + 5)
@@ -169,6 +170,23 @@ static int64_t sys_fcntl(struct thread *thread, const uint64_t args[6])
 	}
 }
 
+static int64_t sys_pipe2(struct thread *thread, const uint64_t args[6])
+{
+	int pair[2];
+	int64_t error;
+
+	/* Descriptors are not made for somebody who cannot be told of them. */
+	if (user_range(thread_mm(thread), args[0], sizeof(pair), true) < sizeof(pair))
+		return -EFAULT;
+	error = host_syscall(__NR_pipe2, (const uint64_t[6]){(uint64_t)(uintptr_t)pair, args[1]});
+	return error ? error : give_fd_pair(thread, args[0], pair);
+}
+
+static int64_t sys_pipe(struct thread *thread, const uint64_t args[6])
+{
+	return sys_pipe2(thread, (const uint64_t[6]){args[0], 0});
+}
+
 static const struct syscall_row rows[] = {
 	ROW_OWN(close, HOW_FILE, 0, NULL, A_FD(fd)),
 	ROW_OWN(close_range, HOW_FILE, 0,
@@ -177,6 +195,8 @@ static const struct syscall_row rows[] = {
 	ROW_HOST(dup, SYSCALL_NEW_FD, A_FD(oldfd)),
 	ROW_OWN(dup2, HOW_FILE, 0, NULL, A_FD(oldfd), A_INT(newfd)),
 	ROW_OWN(dup3, HOW_FILE, 0, NULL, A_FD(oldfd), A_INT(newfd), A_INT(flags)),
+	ROW_OWN(pipe, HOW_HOST, 0, NULL, A_OUT(pipefd, 8)),
+	ROW_OWN(pipe2, HOW_HOST, 0, NULL, A_OUT(pipefd, 8), A_INT(flags)),
 	ROW_OWN(fcntl, HOW_FILE, SYSCALL_RESTART,
 		"commands that are not known answer EINVAL; descriptors are limited by the "
 		"program's "

@@ -67,6 +67,7 @@ void syscall_dispatch(struct thread *thread)
 	struct kvm_regs *regs = kvm_cpu_regs(thread->cpu);
 	const uint64_t args[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
 	const struct syscall_row *row;
+	enum syscall_restart restart;
 	int64_t result;
 
 	/* A signal that came before the call does not interrupt it: it is handled first. */
@@ -79,8 +80,11 @@ void syscall_dispatch(struct thread *thread)
 	thread->syscall = (int32_t)regs->rax;
 	row = syscall_row(thread->syscall);
 	result = call_number(thread, row, args);
+	restart = restart_of(row, result);
+	if (result == -EINTR_FINAL)
+		result = -EINTR;
 	regs = kvm_cpu_regs(thread->cpu);
 	regs->rax = (uint64_t)result;
-	signal_deliver(thread, restart_of(row, result));
+	signal_deliver(thread, restart);
 	thread->syscall = -1;
 }

@@ -18,6 +18,13 @@ extern const struct syscall_family process_calls;
 extern const struct syscall_family prctl_calls;
 extern const struct syscall_family system_calls;
 extern const struct syscall_family ioctl_calls;
+extern const struct syscall_family poll_calls;
+extern const struct syscall_family socket_calls;
+extern const struct syscall_family message_calls;
+extern const struct syscall_family ipc_calls;
+extern const struct syscall_family mount_calls;
+extern const struct syscall_family other_process_calls;
+extern const struct syscall_family refused_calls;
 
 /* Of other folders. */
 extern const struct syscall_family signal_calls; /* run/signal */

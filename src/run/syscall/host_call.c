@@ -85,6 +85,8 @@ static uint64_t translate_pointer(struct thread *thread, struct host_arguments *
 		return bounce_string(bounce, given, argument->size);
 	case ARG_IN:
 		return bounce_in(bounce, given, argument->size);
+	case ARG_IN_SIZED:
+		return bounce_in_sized(bounce, given, argument->size);
 	case ARG_OUT:
 		return bounce_out(bounce, given, argument->size);
 	case ARG_INOUT:

@@ -31,7 +31,7 @@ static void host_truncated(struct run *run, int fd)
 	}
 }
 
-static int64_t opened(struct thread *thread, int64_t fd, uint64_t flags)
+int64_t opened(struct thread *thread, int64_t fd, uint64_t flags)
 {
 	struct run *run = thread->process->run;
 	int64_t error = 0;

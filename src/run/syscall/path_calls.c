@@ -119,7 +119,6 @@ static const struct syscall_row rows[] = {
 	ROW_HOST(chdir, 0, A_PATH(path)),
 	ROW_HOST(fchdir, 0, A_FD(fd)),
 	ROW_HOST(chroot, 0, A_PATH(path)),
-	ROW_HOST(pivot_root, 0, A_PATH(new_root), A_PATH(put_old)),
 
 	ROW_HOST(statfs, 0, A_FILE(path), A_OUT(buf, BYTES_STATFS)),
 	ROW_HOST(fstatfs, 0, A_FD(fd), A_OUT(buf, BYTES_STATFS)),
@@ -127,17 +126,5 @@ static const struct syscall_row rows[] = {
 	ROW_OWN(sync, HOW_FILE, 0, "dirty mapped pages are written first", {NULL, 0, 0, 0}),
 	ROW_OWN(syncfs, HOW_FILE, 0, "dirty mapped pages are written first", A_FD(fd)),
 	ROW_HOST(flock, SYSCALL_RESTART | SYSCALL_BLOCKS, A_FD(fd), A_INT(operation)),
-	ROW_HOST(umount2, 0, A_PATH(target), A_INT(flags)),
-	ROW_HOST(open_tree, SYSCALL_NEW_FD, A_DIRFD(dirfd), A_PATH(pathname), A_INT(flags)),
-	ROW_HOST(move_mount, 0, A_DIRFD(from_dirfd), A_PATH(from_pathname), A_DIRFD(to_dirfd),
-		 A_PATH(to_pathname), A_INT(flags)),
-	ROW_HOST(fsopen, SYSCALL_NEW_FD, A_STRING(fsname, PATH_MAX), A_INT(flags)),
-	ROW_HOST(fsmount, SYSCALL_NEW_FD, A_FD(fsfd), A_INT(flags), A_INT(attr_flags)),
-	ROW_HOST(fspick, SYSCALL_NEW_FD, A_DIRFD(dirfd), A_PATH(pathname), A_INT(flags)),
-	ROW_HOST(mount_setattr, 0, A_DIRFD(dirfd), A_PATH(pathname), A_INT(flags),
-		 A_IN_BYTES(attr, 4, 1), A_LONG(size)),
-	ROW_HOST(statmount, 0, A_IN(req, 24), A_OUT_ALL(buf, 2, 1), A_LONG(bufsize), A_INT(flags)),
-	ROW_HOST(listmount, 0, A_IN(req, 24), A_OUT_BYTES(mnt_ids, 2, 8), A_LONG(nr_mnt_ids),
-		 A_INT(flags)),
 };
 SYSCALL_FAMILY(path_calls, "Files by name", rows);

@@ -59,26 +59,6 @@ static int64_t sys_capset(struct thread *thread, const uint64_t args[6])
 						  (const uint64_t[6]){header, data}, false));
 }
 
-/* The structure begins with its own size, 0 meaning the first version's. */
-static int64_t sys_sched_setattr(struct thread *thread, const uint64_t args[6])
-{
-	const uint64_t first_version = 48;
-	struct bounce bounce;
-	uint32_t size;
-	uint64_t copy;
-
-	if (!args[1] || (int32_t)args[0] < 0 || args[2])
-		return -EINVAL;
-	if (copy_from_user(thread_mm(thread), &size, args[1], sizeof(size)))
-		return -EFAULT;
-	if (size > PAGE_SIZE || (size && size < first_version))
-		return -E2BIG;
-	bounce_begin(&bounce, thread);
-	copy = bounce_in(&bounce, args[1], size ? size : first_version);
-	return bounce_finish(&bounce, bounce_call(&bounce, thread, __NR_sched_setattr,
-						  (const uint64_t[6]){args[0], copy}, false));
-}
-
 /* Flags that would change how the host maps Quire's own memory are refused. */
 static int64_t sys_personality(struct thread *thread, const uint64_t args[6])
 {
@@ -138,7 +118,7 @@ static const struct syscall_row rows[] = {
 	ROW_HOST(sched_rr_get_interval, 0, A_INT(pid), A_OUT(tp, BYTES_TIMESPEC)),
 	ROW_HOST(sched_setaffinity, 0, A_INT(pid), A_INT(cpusetsize), A_IN_BYTES(mask, 1, 1)),
 	ROW_HOST(sched_getaffinity, 0, A_INT(pid), A_INT(cpusetsize), A_OUT_BYTES(mask, 1, 1)),
-	ROW_OWN(sched_setattr, HOW_HOST, 0, NULL, A_INT(pid), A_IN(attr, 48), A_INT(flags)),
+	ROW_HOST(sched_setattr, 0, A_INT(pid), A_IN_SIZED(attr, 48), A_INT(flags)),
 	ROW_HOST(sched_getattr, 0, A_INT(pid), A_OUT_ALL(attr, 2, 1), A_INT(size), A_INT(flags)),
 	ROW_HOST(getpriority, 0, A_INT(which), A_INT(who)),
 	ROW_HOST(setpriority, 0, A_INT(which), A_INT(who), A_INT(prio)),

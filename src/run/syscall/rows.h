@@ -57,6 +57,10 @@
 	{ \
 #n, ARG_INOUT, 0, bytes \
 	}
+#define A_IN_SIZED(n, least) \
+	{ \
+#n, ARG_IN_SIZED, 0, least \
+	}
 #define A_IN_BYTES(n, count, unit) \
 	{ \
 #n, ARG_IN_BYTES, count, unit \

@@ -29,6 +29,7 @@ enum argument_kind {
 	ARG_IN,          /* `size` bytes read from the program; NULL is passed on */
 	ARG_OUT,         /* `size` bytes written to the program on success; NULL is passed on */
 	ARG_INOUT,       /* both */
+	ARG_IN_SIZED,    /* a structure whose first 32 bits say how long it is, at least `size` */
 	ARG_IN_BYTES,    /* as many bytes as argument `of` says, times `size` */
 	ARG_OUT_BYTES,   /* room for so many; what is copied out is the result of the call times
 			    `size` */
@@ -50,6 +51,10 @@ enum syscall_how {
 	HOW_TASK,    /* threads, signals, process: Quire and the host together */
 	HOW_REFUSED, /* known, and answers an error */
 };
+
+/* What a function answers instead of EINTR when its call must not be started again, whatever its
+ * row says. No errno has this number. */
+#define EINTR_FINAL 4095
 
 typedef int64_t syscall_function(struct thread *thread, const uint64_t args[6]);
 
