@@ -78,8 +78,9 @@ struct mapping_report {
  * those that are gone included; what it returns when not 0 ends it and is returned. Takes the
  * instance's lock. 0 or -ENOMEM.
  */
-int mapping_report(struct quire *quire,
-		   int (*show)(void *context, const struct mapping_report *report), void *context);
+QUIRE_MUST_CHECK int mapping_report(struct quire *quire,
+				    int (*show)(void *context, const struct mapping_report *report),
+				    void *context);
 
 /* Inode or mm goes: adds its counts to those that are kept. */
 void mapping_stat_keep(struct quire *quire, const char *name, const struct mapping_stat *stat);
