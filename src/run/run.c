@@ -13,6 +13,7 @@
 #include <sys/personality.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "machine/kvm/kvm.h"
@@ -30,6 +31,14 @@
 #define ANON_FAULT_AROUND_MAX (2u << 20)
 #define ANON_FAULT_AROUND_MIN (64u << 10)
 #define ANON_FAULT_AROUND_SHARE 256 /* of the memory, for one fault */
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 /* Quire itself needs what the host gives at most: the program's limits are kept apart. */
 static void raise_limit(int resource)
@@ -63,6 +72,20 @@ int run_private_fd(const struct run *run, int fd)
 
 	close(fd);
 	return error ? error : moved;
+}
+
+/* The program may close its standard error, or put something else there. */
+static void keep_standard_error(const struct run *run)
+{
+	int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, run->fd_base);
+	FILE *own = fd >= 0 ? fdopen(fd, "w") : NULL;
+
+	if (own) {
+		setvbuf(own, NULL, _IONBF, 0);
+		stderr = own;
+	} else if (fd >= 0) {
+		close(fd);
+	}
 }
 
 static uint64_t host_memory(void)
@@ -118,7 +141,8 @@ static int create_instance(struct run *run, char *why, size_t why_bytes)
 		.no_zero_page = true,
 		.premark_accessed = true,
 		.events = {.context = run,
-			   .pressure = background_pressure, .oom = tell_oom,
+			   .pressure = background_pressure,
+			   .oom = tell_oom,
 			   .trace = run->trace ? tell_trace : NULL},
 	};
 
@@ -208,6 +232,8 @@ int run_create(const struct run_options *options, struct run **created, char *wh
 		if (getrlimit(i, &limit) == 0)
 			run->host_limits[i] = limit;
 	raise_limits(run);
+	keep_standard_error(run);
+	run->report->start_ns = now_ns();
 	error = create_parts(run, why, why_bytes);
 	if (error) {
 		run_destroy(run);

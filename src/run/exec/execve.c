@@ -96,6 +96,13 @@ static int path_at(char *to, size_t bytes, int dirfd, const char *path)
 	return (size_t)length < bytes ? 0 : -ENAMETOOLONG;
 }
 
+static int check_directory(struct thread *thread, int dirfd)
+{
+	int error = check_fd(thread, dirfd);
+
+	return !error && fcntl(dirfd, F_GETFD) < 0 ? -errno : error;
+}
+
 static int check_last_link(const char *path)
 {
 	char target[2];
@@ -121,7 +128,7 @@ static int64_t do_execveat(struct thread *thread, int dirfd, uint64_t path_addre
 	if (!length && !(flags & AT_EMPTY_PATH))
 		return -ENOENT;
 	if (path[0] != '/' && dirfd != AT_FDCWD)
-		error = check_fd(thread, dirfd);
+		error = check_directory(thread, dirfd);
 	if (!error && !length && dirfd == AT_FDCWD)
 		error = -EACCES;
 	if (!error && !length)

@@ -35,6 +35,7 @@ struct loading {
 	int fd;            /* that file instead of a path, -1: none */
 	struct file *file; /* owned: the same, opened */
 	char *exe;         /* owned: its absolute path */
+	char comm[16];     /* name of what was executed first */
 	char **argv;       /* owned: with what scripts put in front */
 	char **owned;      /* owned, as are its strings: those that are in front */
 	uint32_t nr_owned;
@@ -88,6 +89,18 @@ static int open_executable(struct run *run, const char *path, struct file **file
 	return error ? error : mapped_file_open(run, path, file);
 }
 
+/* The file of a descriptor, which need not be open for reading, and may be an object of Quire's. */
+static int open_by_fd(struct run *run, int fd, struct file **file)
+{
+	char path[32];
+	int error = mapped_file_get(run, fd, file);
+
+	if (error != -EBADF && error != -EACCES)
+		return error;
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return mapped_file_open(run, path, file);
+}
+
 static int open_file(struct loading *loading)
 {
 	struct run *run = loading->process->run;
@@ -101,7 +114,7 @@ static int open_file(struct loading *loading)
 	if (error)
 		return error;
 	loading->exe = path_of_fd(loading->fd);
-	return loading->exe ? mapped_file_get(run, loading->fd, &loading->file) : -ENOMEM;
+	return loading->exe ? open_by_fd(run, loading->fd, &loading->file) : -ENOMEM;
 }
 
 static int read_script(struct loading *loading, struct script *script)
@@ -153,6 +166,20 @@ static int put_script_in_front(struct loading *loading, const struct script *scr
 	return loading->path ? 0 : -ENOMEM;
 }
 
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+/* By the name under which it is executed; a descriptor has that of its file. */
+static void name_process(struct loading *loading)
+{
+	snprintf(loading->comm, sizeof(loading->comm), "%.15s",
+		 base_name(loading->fd < 0 ? loading->path : loading->exe));
+}
+
 /* Opens the program's file, or the interpreter's of a script. */
 static int find_file(struct loading *loading)
 {
@@ -162,6 +189,8 @@ static int find_file(struct loading *loading)
 
 		if (result)
 			return result;
+		if (!depth)
+			name_process(loading);
 		result = read_script(loading, &script);
 		if (result <= 0)
 			return result;
@@ -241,13 +270,6 @@ static int map_vdso(void *context, quire_mm *mm)
 	return error;
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 /* What the process shows of the new program. Cannot fail. */
 static void publish(struct loading *loading, const struct quire_exec *exec)
 {
@@ -260,7 +282,7 @@ static void publish(struct loading *loading, const struct quire_exec *exec)
 	old_exe = process->exe;
 	process->exe = loading->exe;
 	loading->exe = NULL;
-	snprintf(process->comm, sizeof(process->comm), "%.15s", base_name(loading->program->path));
+	memcpy(process->comm, loading->comm, sizeof(process->comm));
 	process->vdso = loading->vdso;
 	if (access_process_vm(process->mm, exec->auxv_address, process->saved_auxv, bytes, false) !=
 	    (int64_t)bytes)

@@ -324,6 +324,7 @@ void signal_reset_for_end(int signal)
 	static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 	const struct host_sigaction by_default = {.flags = SA_RESTORER_FLAG,
 						  .restorer = host_sigreturn};
+	const struct thread *thread = current_thread();
 	uint64_t mask = UINT64_MAX;
 
 	for (size_t i = 0; i < ARRAY_SIZE(ending); i++) {
@@ -334,6 +335,9 @@ void signal_reset_for_end(int signal)
 			mask &= ~signal_bit(ending[i]);
 		}
 	}
+	/* One that waits because the program blocks it is lost with the program. */
+	if (thread)
+		mask |= thread->signals.mask;
 	if (signal) {
 		if (settable(signal))
 			(void)host_sigaction(signal, &by_default, NULL);
