@@ -237,7 +237,5 @@ static const struct syscall_row rows[] = {
 	ROW_HOST(readahead, 0, A_FD(fd), A_LONG(offset), A_LONG(count)),
 	ROW_HOST_NOTE(fadvise64, 0, "of the host's cache", A_FD(fd), A_LONG(offset), A_LONG(len),
 		      A_INT(advice)),
-	ROW_HOST_NOTE(cachestat, 0, "of the host's cache", A_FD(fd), A_IN(cstat_range, 16),
-		      A_OUT(cstat, 40), A_INT(flags)),
 };
 SYSCALL_FAMILY(file_range_calls, "Files in agreement with mappings", rows);
