@@ -9,7 +9,7 @@ DESTDIR ?=
 export PREFIX
 
 .DEFAULT_GOAL := all
-.PHONY: all build deps demo check bench sanitize format format-check lint install clean help
+.PHONY: all build deps demo check check-clients bench bench-run sanitize docs format format-check lint install clean help
 
 all: build ## build everything, optimised, in build/release
 
@@ -25,11 +25,20 @@ demo: deps build ## build, then run the tour on real files
 check: deps ## build with all assertions and run every test; the last line counts them
 	@tools/test.sh debug
 
+check-clients: deps build ## install real programs and compare them natively and under `quire run`
+	@tools/check-clients.sh
+
 bench: deps build ## measure Quire against the real kernel; writes build/bench/core.tsv
 	@tools/bench.sh
 
+bench-run: deps build ## measure `quire run` against the real kernel; writes build/bench/run.tsv
+	@tools/bench-run.sh
+
 sanitize: deps ## run every test under ASan and UBSan, then under TSan
 	@tools/test.sh asan tsan
+
+docs: build ## make docs/syscalls.md from the table of system calls
+	@build/release/src/run/print_table > docs/syscalls.md
 
 format: ## format every C file in place
 	@tools/format.sh

@@ -12,6 +12,7 @@
 #define HOST_RING "its rings would be memory of the host"
 #define NUMA "frames are Quire's; as without NUMA"
 #define OTHER_QUIRE "would act on Quire itself"
+#define NEW_FUTEX "glibc uses futex(2)"
 #define POINTERS "its arguments have pointers that the host cannot use"
 
 static const struct syscall_row rows[] = {
@@ -38,6 +39,9 @@ static const struct syscall_row rows[] = {
 	ROW_REFUSED(io_cancel, ENOSYS, HOST_RING),
 	ROW_REFUSED(io_getevents, ENOSYS, HOST_RING),
 	ROW_REFUSED(io_pgetevents, ENOSYS, HOST_RING),
+	ROW_REFUSED(futex_wake, ENOSYS, NEW_FUTEX),
+	ROW_REFUSED(futex_wait, ENOSYS, NEW_FUTEX),
+	ROW_REFUSED(futex_requeue, ENOSYS, NEW_FUTEX),
 	ROW_REFUSED(mbind, ENOSYS, NUMA),
 	ROW_REFUSED(set_mempolicy, ENOSYS, NUMA),
 	ROW_REFUSED(get_mempolicy, ENOSYS, NUMA),
