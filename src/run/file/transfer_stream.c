@@ -68,17 +68,26 @@ static int64_t read_stream(struct transfer *transfer, char *memory, uint64_t byt
 	return transfer_result(transfer, result);
 }
 
+/* How much is taken where the program's memory ends: nothing of a message, whole pages by a pipe.
+ */
+static uint64_t part(const struct transfer *transfer, uint64_t copied)
+{
+	if (S_ISSOCK(transfer->status.st_mode))
+		return 0;
+	return S_ISFIFO(transfer->status.st_mode) ? PAGE_ALIGN_DOWN(copied) : copied;
+}
+
 static int64_t write_stream(struct transfer *transfer, char *memory, uint64_t bytes)
 {
 	int64_t result;
 
 	do {
 		const uint64_t wanted = min_u64(transfer->left, bytes);
-		const uint64_t chunk = transfer_copy_in(transfer, memory, wanted);
+		const uint64_t copied = transfer_copy_in(transfer, memory, wanted);
+		const uint64_t chunk = copied < wanted ? part(transfer, copied) : wanted;
 		struct iovec vector = {memory, chunk};
 
-		/* A message goes as a whole or not at all. */
-		if (!chunk || (chunk < wanted && S_ISSOCK(transfer->status.st_mode)))
+		if (!chunk)
 			return transfer_result(transfer,
 					       transfer->done ? 0 : call_without_buffer(transfer));
 		result = transfer_host(transfer, &vector, 1, true);
