@@ -60,6 +60,9 @@ static pteval_t map_swapped_page(struct vm_fault *vmf, pteval_t accessed)
 		exclusive = false;
 	if (exclusive && (vmf->flags & FAULT_WRITE))
 		bits |= PTE_WRITE | PTE_DIRTY | PTE_ACCESSED;
+	else if (exclusive && (vma->vm_flags & VM_WRITE) && mm->quire->params.no_zero_page)
+		/* Where a fault is dear the write to come needs none; the dirty bit will tell. */
+		bits |= PTE_WRITE;
 	page_add_anon_rmap(vmf->page, vma, vmf->address, exclusive);
 	add_mm_rss(mm, MM_SWAPENTS, -1);
 	add_vma_rss(vma, MM_ANONPAGES, 1);
@@ -69,13 +72,13 @@ static pteval_t map_swapped_page(struct vm_fault *vmf, pteval_t accessed)
 	return bits;
 }
 
-/* The slot has one holder less; a page that may be written needs no copy there. Page locked. */
+/* The slot has one holder less; a page that is being written needs no copy there. Page locked. */
 static void give_up_slot(struct vm_fault *vmf, pteval_t mapped)
 {
 	struct quire *quire = vmf->mm->quire;
 
 	swap_free(quire, pte_to_swp_entry(vmf->orig_pte));
-	if (mapped & PTE_WRITE)
+	if (mapped & PTE_DIRTY)
 		try_to_free_swap(quire, vmf->page);
 }
 
@@ -125,6 +128,8 @@ static void map_neighbours(const struct vm_fault *vmf)
 	for (uint64_t at = max_u64(window, vmf->vma->vm_start); at < end; at += PAGE_SIZE) {
 		struct vm_fault neighbour = *vmf;
 
+		/* Nobody has written to it, so its slot still serves. */
+		neighbour.flags &= ~(uint32_t)FAULT_WRITE;
 		neighbour.address = at;
 		neighbour.pte += (int64_t)(at - vmf->address) / (int64_t)PAGE_SIZE;
 		mapped += map_neighbour(&neighbour);
