@@ -4,6 +4,7 @@
  * processes with random stores against a model of private copies.
  */
 #include "core/call/fixture_test.h"
+#include "core/pgtable/mmu_gather.h"
 
 static quire_mm *fork_of(quire_mm *mm)
 {
@@ -486,6 +487,29 @@ static void test_random_tree(void **state)
 	assert_int_equal(swap_free_slots(f->quire), swap_total(f->quire));
 }
 
+/* More scattered frames than a revocation has room to name: still none keeps its translation. */
+static void test_many_scattered_frames(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t pages = 2 * MMU_GATHER_BATCH + 10;
+	quire_mm *child;
+
+	map_anon(f, 0, pages);
+	map_anon(f, 1000, pages);
+	assert_ok(quire_madvise(f->mm, AT(1000), PAGES(pages), QUIRE_MADV_DONTFORK));
+	for (uint64_t i = 0; i < pages; i++) {
+		assert_int_equal(store(f, i, page_byte(1 + i)), 0);
+		assert_int_equal(store(f, 1000 + i, 1), 0);
+	}
+	assert_ok(quire_fork(f->mm, "child", &child));
+	test_instance_check(&f->instance);
+	for (uint64_t i = 0; i < pages; i++)
+		assert_int_equal(store(f, i, 0), 0);
+	for (uint64_t i = 0; i < pages; i++)
+		assert_int_equal(load_in(child, i), page_byte(1 + i));
+	quire_mm_exit(child);
+}
+
 #define rule(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -505,6 +529,7 @@ int main(void)
 		rule(test_pinned_page_is_copied_at_once),
 		cmocka_unit_test_setup_teardown(test_commit_limit, setup_strict, teardown),
 		rule(test_sparse_space),
+		rule(test_many_scattered_frames),
 		rule(test_random_tree),
 	};
 

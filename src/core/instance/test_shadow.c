@@ -43,17 +43,22 @@ static bool still_allowed(const struct test_shadow_entry *entry)
 	       (now & (PTE_WRITE | PTE_DIRTY)) == (PTE_WRITE | PTE_DIRTY);
 }
 
-static void assert_allowed(const struct test_shadow_entry *entry)
+/* Unlocks first: what fails the test leaves by a jump. */
+static void assert_allowed(struct test_shadow *shadow, const struct test_shadow_entry *entry)
 {
-	if (!still_allowed(entry))
-		fail_msg("a translation of %#llx to frame %llu was never revoked",
-			 (unsigned long long)entry->page, (unsigned long long)pte_pfn(entry->pte));
+	if (still_allowed(entry))
+		return;
+	spin_unlock(&shadow->lock);
+	fail_msg("a translation of %#llx to frame %llu was never revoked",
+		 (unsigned long long)entry->page, (unsigned long long)pte_pfn(entry->pte));
 }
 
 static struct test_shadow_entry *entry_of(struct test_shadow *shadow, const struct mm_struct *mm,
-					  uint64_t page)
+					  uint64_t page, bool write)
 {
-	return &shadow->entries[((page >> PAGE_SHIFT) + mm->id * 37) % TEST_SHADOW_ENTRIES];
+	const uint64_t hash = ((page >> PAGE_SHIFT) + mm->id * 37) * 2 + write;
+
+	return &shadow->entries[hash % TEST_SHADOW_ENTRIES];
 }
 
 static void drop(struct test_shadow *shadow, struct test_shadow_entry *entry)
@@ -82,13 +87,13 @@ static pteval_t walk(struct mm_struct *mm, uint64_t page, bool write)
 static const struct test_shadow_entry *translate(struct test_shadow *shadow, struct mm_struct *mm,
 						 uint64_t page, bool write)
 {
-	struct test_shadow_entry *entry = entry_of(shadow, mm, page);
+	struct test_shadow_entry *entry = entry_of(shadow, mm, page, write);
 	pteval_t value;
 
 	if (entry->mm == mm && entry->page == page &&
 	    (entry->pte & needed(write)) == needed(write)) {
 		if (!atomic_load_explicit(&shadow->threaded, memory_order_relaxed))
-			assert_allowed(entry);
+			assert_allowed(shadow, entry);
 		return entry;
 	}
 	value = walk(mm, page, write);
@@ -160,6 +165,6 @@ void test_shadow_check(struct test_shadow *shadow)
 	spin_lock(&shadow->lock);
 	for (size_t i = 0; i < TEST_SHADOW_ENTRIES; i++)
 		if (shadow->entries[i].mm)
-			assert_allowed(&shadow->entries[i]);
+			assert_allowed(shadow, &shadow->entries[i]);
 	spin_unlock(&shadow->lock);
 }

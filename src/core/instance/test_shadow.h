@@ -3,7 +3,8 @@
  * What the test machine caches of page tables, as a machine does that knows translations by frame:
  * each access of a test fills it, and nothing leaves it but by a revocation that names the frame,
  * or with its mm. A revocation that forgets a frame so leaves a translation that is no longer
- * allowed, which the next access through it, or the next check of the instance, finds.
+ * allowed, which the next access through it, or the next check of the instance, finds. Reads and
+ * writes have an entry each for a page, as if two CPUs made them.
  */
 #ifndef QUIRE_CORE_INSTANCE_TEST_SHADOW_H
 #define QUIRE_CORE_INSTANCE_TEST_SHADOW_H
@@ -13,7 +14,7 @@
 #include "base/lock.h"
 #include "core/vma/mm.h"
 
-#define TEST_SHADOW_ENTRIES 1024
+#define TEST_SHADOW_ENTRIES 4096
 
 /* L = lock. */
 struct test_shadow {
