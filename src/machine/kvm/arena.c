@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "base/fail.h"
+#include "core/pgtable/pgtable.h"
 #include "machine/kvm/internal.h"
 
 #include <errno.h>
@@ -105,6 +106,58 @@ int kvm_arena_online(struct quire_machine *machine, uint64_t offset, uint64_t by
 	}
 	pthread_mutex_unlock(&kvm->slots_lock);
 	return error;
+}
+
+/* Frames that follow each other. */
+static void populate(const struct kvm_machine *kvm, pfn_t first, uint64_t count)
+{
+	if (count > 1)
+		madvise(kvm->slots_base + (first << PAGE_SHIFT), count << PAGE_SHIFT,
+			MADV_POPULATE_READ);
+}
+
+/* The entries are of one table. */
+static void publish_table(const struct kvm_machine *kvm, pte_t *entries, uint32_t count)
+{
+	pfn_t first = 0;
+	uint64_t run = 0;
+
+	for (uint32_t i = 0; i < count; i++) {
+		pteval_t entry = pte_load(&entries[i]);
+
+		if (!pte_present(entry))
+			continue;
+		if (run && pte_pfn(entry) == first + run) {
+			run++;
+			continue;
+		}
+		populate(kvm, first, run);
+		first = pte_pfn(entry);
+		run = 1;
+	}
+	populate(kvm, first, run);
+}
+
+/*
+ * KVM takes over the neighbours of an entry that it needs, up to seven, when they bear the accessed
+ * bit and are in its mapping of the arena. So they are put there, if it is several: the host does
+ * that for sixteen pages at once.
+ */
+void kvm_publish(struct quire_machine *machine, void *context, uint64_t start, uint64_t end)
+{
+	const struct kvm_machine *kvm = to_kvm(machine);
+	const pfn_t root = ((uintptr_t)context - (uintptr_t)kvm->base) >> PAGE_SHIFT;
+
+	if (end - start < 2 * PAGE_SIZE)
+		return;
+	for (uint64_t address = start; address < end;) {
+		const uint64_t next = min_u64((address | (PMD_SIZE - 1)) + 1, end);
+		pte_t *entries = pte_walk(kvm->base, root, address);
+
+		if (entries)
+			publish_table(kvm, entries, (uint32_t)((next - address) >> PAGE_SHIFT));
+		address = next;
+	}
 }
 
 /* Cannot fail: the range lies in a mapping of ours, and nothing is split by it. */

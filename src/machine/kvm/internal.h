@@ -119,6 +119,7 @@ QUIRE_MUST_CHECK int kvm_set_slot(const struct kvm_machine *kvm, uint32_t slot, 
 int kvm_arena_create(struct quire_machine *machine, uint64_t bytes, void **base);
 void kvm_arena_destroy(struct quire_machine *machine, void *base, uint64_t bytes);
 int kvm_arena_online(struct quire_machine *machine, uint64_t offset, uint64_t bytes);
+void kvm_publish(struct quire_machine *machine, void *context, uint64_t start, uint64_t end);
 void kvm_revoke(struct quire_machine *machine, void *context, const struct quire_revoke *revoke);
 void kvm_forget_tables(struct quire_machine *machine);
 

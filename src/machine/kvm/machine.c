@@ -150,7 +150,7 @@ static int kvm_mm_create(struct quire_machine *machine, uint64_t root, void **co
 	if (quire_should_fail(FAIL_MACHINE))
 		return -ENOMEM;
 	set_pte(&table[table_index(KVM_KERNEL_BASE, PGD_SHIFT)], kvm_kernel_entry(kvm));
-	*context = NULL;
+	*context = table;
 	return 0;
 }
 
@@ -178,6 +178,7 @@ static const struct quire_machine_ops kvm_ops = {
 	.arena_online = kvm_arena_online,
 	.mm_create = kvm_mm_create,
 	.mm_destroy = kvm_mm_destroy,
+	.publish = kvm_publish,
 	.revoke = kvm_revoke,
 	.forget_tables = kvm_forget_tables,
 	.now = kvm_now,
