@@ -56,7 +56,7 @@ void mapped_size_changed(struct inode *inode)
 	bypass_end(inode);
 }
 
-/* The file of `status` is cut by the host: by its descriptor, or by path (fd -1). */
+/* The file of `status` is cut by the host: by its descriptor (`path` NULL), or by path. */
 static int64_t change_size(struct run *run, const struct stat *status, int fd, const char *path,
 			   int64_t size)
 {
@@ -67,7 +67,7 @@ static int64_t change_size(struct run *run, const struct stat *status, int fd, c
 	mapped_change_begin(run, status, &change);
 	if (change.inode)
 		previous = bypass_truncate_begin(change.inode, (uint64_t)size);
-	result = fd >= 0 ? ftruncate(fd, size) : truncate(path, size);
+	result = path ? truncate(path, size) : ftruncate(fd, size);
 	if (result)
 		result = -errno;
 	if (change.inode)
