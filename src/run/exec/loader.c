@@ -5,6 +5,7 @@
  */
 #include "run/exec/loader.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -217,9 +218,13 @@ static void add_auxv(struct loading *loading, uint64_t type, uint64_t value)
  * value is set when the vDSO is mapped. */
 static void collect_auxv(struct loading *loading)
 {
-	static const unsigned long as_host[] = {AT_HWCAP, AT_HWCAP2, AT_CLKTCK};
+	unsigned eax, ebx, ecx, edx;
+	static const unsigned long as_host[] = {AT_HWCAP2, AT_CLKTCK};
 
 	add_auxv(loading, AT_SYSINFO_EHDR, 0);
+	/* Not by getauxval(): the C library has put something of its own in its place. */
+	if (__get_cpuid(1, &eax, &ebx, &ecx, &edx))
+		add_auxv(loading, AT_HWCAP, edx);
 	for (size_t i = 0; i < ARRAY_SIZE(as_host); i++)
 		if (getauxval(as_host[i]))
 			add_auxv(loading, as_host[i], getauxval(as_host[i]));
