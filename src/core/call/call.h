@@ -54,8 +54,8 @@ int64_t do_process_madvise(struct mm_struct *mm, const struct quire_range *parts
 /* (mseal.c) */
 QUIRE_MUST_CHECK int do_mseal(struct mm_struct *mm, uint64_t start, uint64_t length,
 			      uint64_t flags);
-/* Something of the range is sealed. mmap_lock held. */
-bool range_is_sealed(struct mm_struct *mm, uint64_t start, uint64_t end);
+/* Something from this VMA on (NULL: none) up to `end` is sealed. mmap_lock held. */
+bool range_is_sealed(struct vm_area_struct *vma, uint64_t end);
 QUIRE_MUST_CHECK int do_remap_file_pages(struct mm_struct *mm, uint64_t start, uint64_t length,
 					 uint32_t prot, pgoff_t pgoff, uint32_t flags);
 /* prctl(PR_SET_MDWE), PR_GET_MDWE: QUIRE_MDWE_* (mdwe.c). -EINVAL, -EPERM (other bits are set). */

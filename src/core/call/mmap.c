@@ -262,7 +262,7 @@ static int mmap_region(struct vma_range *range, bool fixed)
 
 	if (map_deny_write_exec(mm, range->vm_flags, range->vm_flags))
 		return -EACCES;
-	if (fixed && range_is_sealed(mm, range->start, range->end))
+	if (fixed && range_is_sealed(find_vma(mm, range->start), range->end))
 		return -EPERM;
 	if (fixed)
 		overlap = count_overlap(range);

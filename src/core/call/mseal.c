@@ -9,10 +9,8 @@
 
 #include <errno.h>
 
-bool range_is_sealed(struct mm_struct *mm, uint64_t start, uint64_t end)
+bool range_is_sealed(struct vm_area_struct *vma, uint64_t end)
 {
-	struct vm_area_struct *vma = find_vma(mm, start);
-
 	for (; vma && vma->vm_start < end; vma = vma_next(vma))
 		if (vma->vm_flags & VM_SEALED)
 			return true;

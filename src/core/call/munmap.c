@@ -115,7 +115,7 @@ int do_munmap_locked(struct mm_struct *mm, uint64_t start, uint64_t end)
 	mmap_assert_write_locked(mm);
 	if (!vma)
 		return 0;
-	if (range_is_sealed(mm, start, end))
+	if (range_is_sealed(vma, end))
 		return -EPERM;
 	if (vma->vm_start < start && vma->vm_end > end)
 		error = prepare_middle(vma, start, end, &above);
