@@ -37,6 +37,9 @@ QUIRE_MUST_CHECK int load_program(struct process *process, struct program *progr
 /* Registers and FPU of a program's start. */
 void start_program(struct thread *thread, const struct program *program);
 
+/* The capabilities of the calling thread may have changed: what they allow with memory follows. */
+void process_update_rights(struct process *process);
+
 /* execve, execveat. */
 extern const struct syscall_family exec_calls;
 

@@ -22,6 +22,11 @@ static bool may_lock_memory(void)
 	       data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
 }
 
+void process_update_rights(struct process *process)
+{
+	quire_set_privileged(process->mm, may_lock_memory());
+}
+
 static void set_limits(struct process *process)
 {
 	static const struct {
@@ -44,7 +49,7 @@ static void set_limits(struct process *process)
 	}
 	files->rlim_cur = min_u64(files->rlim_cur, (uint64_t)run->fd_base);
 	files->rlim_max = min_u64(files->rlim_max, (uint64_t)run->fd_base);
-	quire_set_privileged(process->mm, may_lock_memory());
+	process_update_rights(process);
 }
 
 static void destroy_process(struct process *process)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/personality.h>
 
+#include "run/exec/loader.h"
 #include "run/syscall/bounce.h"
 #include "run/syscall/families.h"
 #include "run/syscall/rows.h"
@@ -18,6 +19,12 @@
 #define NO_ARGUMENTS \
 	{ \
 		NULL, ARG_NONE, 0, 0 \
+	}
+
+#define ROW_IDENTITY(call, ...) \
+	{ \
+		.number = __NR_##call, .how = HOW_HOST, .name = #call, \
+		.function = change_identity, .args = {__VA_ARGS__}, \
 	}
 
 /* The first version has one word a set, the others have two. */
@@ -47,16 +54,28 @@ static int64_t sys_capget(struct thread *thread, const uint64_t args[6])
 	return bounce_finish(&bounce, result);
 }
 
+/* Passed to the host; what the process may do with its memory follows from the answer. */
+static int64_t change_identity(struct thread *thread, const uint64_t args[6])
+{
+	const int64_t result = host_call(thread, syscall_row(thread->syscall), args);
+
+	process_update_rights(thread->process);
+	return result;
+}
+
 static int64_t sys_capset(struct thread *thread, const uint64_t args[6])
 {
 	struct bounce bounce;
 	uint64_t header, data;
+	int64_t result;
 
 	bounce_begin(&bounce, thread);
 	header = bounce_inout(&bounce, args[0], sizeof(struct __user_cap_header_struct));
 	data = bounce_in(&bounce, args[1], capability_bytes(bounce_pointer(header)));
-	return bounce_finish(&bounce, bounce_call(&bounce, thread, __NR_capset,
-						  (const uint64_t[6]){header, data}, false));
+	result = bounce_finish(&bounce, bounce_call(&bounce, thread, __NR_capset,
+						    (const uint64_t[6]){header, data}, false));
+	process_update_rights(thread->process);
+	return result;
 }
 
 /* Flags that would change how the host maps Quire's own memory are refused. */
@@ -82,15 +101,15 @@ static const struct syscall_row rows[] = {
 	ROW_HOST(setpgid, 0, A_INT(pid), A_INT(pgid)),
 	ROW_HOST(getsid, 0, A_INT(pid)),
 	ROW_HOST(setsid, 0, NO_ARGUMENTS),
-	ROW_HOST(setuid, 0, A_INT(uid)),
+	ROW_IDENTITY(setuid, A_INT(uid)),
 	ROW_HOST(setgid, 0, A_INT(gid)),
-	ROW_HOST(setreuid, 0, A_INT(ruid), A_INT(euid)),
+	ROW_IDENTITY(setreuid, A_INT(ruid), A_INT(euid)),
 	ROW_HOST(setregid, 0, A_INT(rgid), A_INT(egid)),
-	ROW_HOST(setresuid, 0, A_INT(ruid), A_INT(euid), A_INT(suid)),
+	ROW_IDENTITY(setresuid, A_INT(ruid), A_INT(euid), A_INT(suid)),
 	ROW_HOST(setresgid, 0, A_INT(rgid), A_INT(egid), A_INT(sgid)),
 	ROW_HOST(getresuid, 0, A_OUT(ruid, 4), A_OUT(euid, 4), A_OUT(suid, 4)),
 	ROW_HOST(getresgid, 0, A_OUT(rgid, 4), A_OUT(egid, 4), A_OUT(sgid, 4)),
-	ROW_HOST(setfsuid, 0, A_INT(fsuid)),
+	ROW_IDENTITY(setfsuid, A_INT(fsuid)),
 	ROW_HOST(setfsgid, 0, A_INT(fsgid)),
 	ROW_HOST(getgroups, 0, A_INT(size), A_OUT_BYTES(list, 0, 4)),
 	ROW_HOST(setgroups, 0, A_INT(size), A_IN_BYTES(list, 0, 4)),
