@@ -22,6 +22,7 @@
 #include <liburing.h>
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #define RING_ENTRIES 256
 
@@ -199,7 +200,20 @@ static int start_service(struct file_ring *ring)
 	return -error;
 }
 
-static int ring_create(struct file_ring **result)
+/* The ring's descriptor goes where those of the stores are: an owner who keeps low numbers free of
+ * his own descriptors finds none of them there. */
+static int move_descriptor(struct io_uring *uring, int least)
+{
+	int fd = fcntl(uring->ring_fd, F_DUPFD_CLOEXEC, least);
+
+	if (fd < 0)
+		return -errno;
+	close(uring->ring_fd);
+	uring->ring_fd = uring->enter_ring_fd = fd;
+	return 0;
+}
+
+static int ring_create(struct file_ring **result, int least)
 {
 	const unsigned int needed = IORING_FEAT_SUBMIT_STABLE | IORING_FEAT_NODROP;
 	struct file_ring *ring = quire_zalloc(sizeof(*ring));
@@ -212,7 +226,10 @@ static int ring_create(struct file_ring **result)
 
 	if (error)
 		goto free_ring;
-	error = (ring->uring.features & needed) == needed ? start_service(ring) : -ENOSYS;
+	error = (ring->uring.features & needed) == needed ? move_descriptor(&ring->uring, least)
+							  : -ENOSYS;
+	if (!error)
+		error = start_service(ring);
 	if (error)
 		goto exit_queue;
 	*result = ring;
@@ -226,13 +243,13 @@ free_ring:
 	return error == -ENOMEM ? -EPERM : error;
 }
 
-int file_ring_get(struct file_ring **ring)
+int file_ring_get(struct file_ring **ring, int fd)
 {
 	int error = 0;
 
 	mutex_lock(&shared_lock);
 	if (!shared_ring)
-		error = ring_create(&shared_ring);
+		error = ring_create(&shared_ring, fd);
 	if (!error) {
 		shared_ring->users++;
 		*ring = shared_ring;

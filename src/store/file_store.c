@@ -266,7 +266,7 @@ int quire_file_store_create(int fd, bool writable, enum quire_file_io io,
 	store->base.writable = writable;
 	store->fd = fd;
 	if (io != QUIRE_FILE_IO_PLAIN) {
-		int error = file_ring_get(&store->ring);
+		int error = file_ring_get(&store->ring, fd);
 
 		if (error == -ENOMEM || (error && io == QUIRE_FILE_IO_RING)) {
 			quire_free(store);

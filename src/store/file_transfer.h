@@ -61,8 +61,9 @@ int64_t file_transfer_plain(struct quire_request *request);
  */
 void file_transfer_end(struct quire_request *request, int64_t result);
 
-/* A share in the one ring of the process. 0, -ENOMEM, or why the host refuses. */
-QUIRE_MUST_CHECK int file_ring_get(struct file_ring **ring);
+/* A share in the one ring of the process, whose descriptor, if it is made now, is above `fd`. 0,
+ * -ENOMEM, or why the host refuses. */
+QUIRE_MUST_CHECK int file_ring_get(struct file_ring **ring, int fd);
 void file_ring_put(struct file_ring *ring);
 
 /* Moves what remains of the transfer through the ring and ends it, now or later. Never fails. */

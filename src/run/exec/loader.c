@@ -23,6 +23,7 @@
 #include "run/exec/script.h"
 #include "run/exec/vdso.h"
 #include "run/file/mapped_file.h"
+#include "run/proc/proc.h"
 #include "run/signal/signal.h"
 #include "run/task/futex.h"
 
@@ -102,6 +103,14 @@ static int open_by_fd(struct run *run, int fd, struct file **file)
 	return mapped_file_open(run, path, file);
 }
 
+/* On the host, /proc/self/exe is Quire. */
+static const char *path_on_host(const struct loading *loading)
+{
+	struct thread *thread = loading->program->thread;
+
+	return thread ? proc_path(thread, loading->path) : loading->path;
+}
+
 static int open_file(struct loading *loading)
 {
 	struct run *run = loading->process->run;
@@ -110,7 +119,7 @@ static int open_file(struct loading *loading)
 	free(loading->exe);
 	loading->exe = NULL;
 	if (loading->fd < 0)
-		return open_executable(run, loading->path, &loading->file, &loading->exe);
+		return open_executable(run, path_on_host(loading), &loading->file, &loading->exe);
 	error = may_execute(loading->fd);
 	if (error)
 		return error;
