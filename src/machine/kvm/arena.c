@@ -13,6 +13,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+#define LARGE_PAGE PMD_SIZE
+/* Programs smaller than this do without large pages. */
+#define PREPARE_FROM (2 * LARGE_PAGE)
+
 int kvm_set_slot(const struct kvm_machine *kvm, uint32_t slot, uint64_t gpa, void *memory,
 		 uint64_t bytes)
 {
@@ -26,34 +34,51 @@ int kvm_set_slot(const struct kvm_machine *kvm, uint32_t slot, uint64_t gpa, voi
 	return ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
+/* A mapping of the arena at a multiple of a large page's size; NULL: there is no room. */
+static char *map_arena(const struct kvm_machine *kvm, uint64_t bytes)
+{
+	const uint64_t room = bytes + LARGE_PAGE;
+	char *memory, *aligned;
+
+	memory = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (memory == MAP_FAILED)
+		return NULL;
+	aligned = memory + (-(uintptr_t)memory & (LARGE_PAGE - 1));
+	if (mmap(aligned, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
+		 kvm->arena_fd, 0) == MAP_FAILED) {
+		munmap(memory, room);
+		return NULL;
+	}
+	if (aligned > memory)
+		munmap(memory, (size_t)(aligned - memory));
+	munmap(aligned + bytes, (size_t)(memory + room - (aligned + bytes)));
+	/* The program's memory is no use in a dump of this process without its page tables. */
+	madvise(aligned, bytes, MADV_DONTDUMP);
+	return aligned;
+}
+
 static int map_twice(struct kvm_machine *kvm, uint64_t bytes)
 {
-	void *base, *slots_base;
-
 	kvm->arena_fd = kvm_own_fd(kvm, memfd_create("quire", MFD_CLOEXEC));
 	if (kvm->arena_fd < 0)
 		return -ENOMEM;
-	if (ftruncate(kvm->arena_fd, (off_t)bytes))
-		goto close_arena;
-	base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, kvm->arena_fd,
-		    0);
-	if (base == MAP_FAILED)
-		goto close_arena;
-	slots_base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-			  kvm->arena_fd, 0);
-	if (slots_base == MAP_FAILED) {
-		munmap(base, bytes);
-		goto close_arena;
+	kvm->slots_base = NULL;
+	kvm->base = ftruncate(kvm->arena_fd, (off_t)bytes) ? NULL : map_arena(kvm, bytes);
+	if (kvm->base)
+		kvm->slots_base = map_arena(kvm, bytes);
+	if (!kvm->slots_base) {
+		if (kvm->base)
+			munmap(kvm->base, bytes);
+		close(kvm->arena_fd);
+		kvm->arena_fd = -1;
+		return -ENOMEM;
 	}
-	kvm->base = base;
-	kvm->slots_base = slots_base;
+	/* Dropping one page of a large one would drop them all. */
+	madvise(kvm->slots_base, bytes, MADV_NOHUGEPAGE);
+	madvise(kvm->slots_base, bytes, MADV_DONTFORK);
 	kvm->arena_bytes = bytes;
+	atomic_store_explicit(&kvm->prepared, PREPARE_FROM, memory_order_relaxed);
 	return 0;
-
-close_arena:
-	close(kvm->arena_fd);
-	kvm->arena_fd = -1;
-	return -ENOMEM;
 }
 
 /* Page-table entries hold frame numbers as they are, so the VM has room for one arena. */
@@ -116,8 +141,28 @@ static void populate(const struct kvm_machine *kvm, pfn_t first, uint64_t count)
 			MADV_POPULATE_READ);
 }
 
+/*
+ * The core hands out frames from the lowest one up. When it has come to one of these, what follows
+ * gets memory at once, as one large page if the host can: that costs a small part of as many small
+ * ones, each with a fault of its own.
+ */
+static void prepare_behind(struct kvm_machine *kvm, pfn_t pfn)
+{
+	const uint64_t offset = ((pfn << PAGE_SHIFT) | (LARGE_PAGE - 1)) + 1;
+	uint64_t prepared = atomic_load_explicit(&kvm->prepared, memory_order_relaxed);
+
+	if (offset < prepared ||
+	    offset + LARGE_PAGE > atomic_load_explicit(&kvm->online, memory_order_relaxed) ||
+	    !atomic_compare_exchange_strong_explicit(&kvm->prepared, &prepared, offset + LARGE_PAGE,
+						     memory_order_relaxed, memory_order_relaxed))
+		return;
+	/* Where there is nothing at all, there is nothing to collapse. */
+	madvise(kvm->base + offset, PAGE_SIZE, MADV_POPULATE_READ);
+	madvise(kvm->base + offset, LARGE_PAGE, MADV_COLLAPSE);
+}
+
 /* The entries are of one table. */
-static void publish_table(const struct kvm_machine *kvm, pte_t *entries, uint32_t count)
+static void publish_table(struct kvm_machine *kvm, pte_t *entries, uint32_t count)
 {
 	pfn_t first = 0;
 	uint64_t run = 0;
@@ -136,6 +181,8 @@ static void publish_table(const struct kvm_machine *kvm, pte_t *entries, uint32_
 		run = 1;
 	}
 	populate(kvm, first, run);
+	if (run)
+		prepare_behind(kvm, first + run - 1);
 }
 
 /*
@@ -145,11 +192,9 @@ static void publish_table(const struct kvm_machine *kvm, pte_t *entries, uint32_
  */
 void kvm_publish(struct quire_machine *machine, void *context, uint64_t start, uint64_t end)
 {
-	const struct kvm_machine *kvm = to_kvm(machine);
+	struct kvm_machine *kvm = to_kvm(machine);
 	const pfn_t root = ((uintptr_t)context - (uintptr_t)kvm->base) >> PAGE_SHIFT;
 
-	if (end - start < 2 * PAGE_SIZE)
-		return;
 	for (uint64_t address = start; address < end;) {
 		const uint64_t next = min_u64((address | (PMD_SIZE - 1)) + 1, end);
 		pte_t *entries = pte_walk(kvm->base, root, address);

@@ -63,8 +63,10 @@ struct kvm_machine {
 	char *base;           /* likewise: the core's mapping */
 	char *slots_base;     /* likewise: KVM's mapping */
 	pthread_mutex_t slots_lock;
-	uint32_t nr_sections;     /* S: slots from KVM_SLOT_ARENA on */
-	_Atomic uint64_t online;  /* written under S: bytes of the arena that have slots */
+	uint32_t nr_sections;    /* S: slots from KVM_SLOT_ARENA on */
+	_Atomic uint64_t online; /* written under S: bytes of the arena that have slots */
+	_Atomic uint64_t
+		prepared;         /* A: bytes of the arena before which nothing is to be prepared */
 	uint64_t arena_bytes_max; /* C */
 	uint32_t nr_slots_max;    /* C */
 	/* Kernel pages. */
