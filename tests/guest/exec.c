@@ -68,7 +68,8 @@ static void show_start(int argc, char **argv)
 	sigaltstack(NULL, &stack);
 	show("alternate stack: %d", stack.ss_flags == SS_DISABLE);
 	getitimer(ITIMER_REAL, &timer);
-	show("timer runs: %d", timer.it_value.tv_sec > 0);
+	show("interval timer runs: %d", timer.it_value.tv_sec > 0);
+	show("timer: %s", answer(syscall(SYS_timer_gettime, 0, &timer)));
 	fflush(stdout);
 }
 
@@ -179,6 +180,7 @@ static void prepare_inheritance(void)
 	static char stack_memory[65536];
 	stack_t stack = {.ss_sp = stack_memory, .ss_size = sizeof(stack_memory)};
 	sigset_t mask;
+	int timer_id;
 
 	dup2(1, KEPT_FD);
 	dup3(1, CLOSED_FD, O_CLOEXEC);
@@ -190,6 +192,7 @@ static void prepare_inheritance(void)
 	raise(SIGTERM);
 	sigaltstack(&stack, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
+	show("timer: %s", answer(syscall(SYS_timer_create, CLOCK_MONOTONIC, NULL, &timer_id)));
 	prctl(PR_SET_NAME, "another name");
 	mlockall(MCL_CURRENT);
 }
@@ -267,16 +270,16 @@ static void *exec_from_thread(void *unused)
 
 static void *wait_forever(void *unused)
 {
-	(void)unused;
-	for (;;)
+	while (!unused)
 		pause();
+	return NULL;
 }
 
 static void *compute_forever(void *unused)
 {
-	(void)unused;
-	for (volatile unsigned long i = 0;; i++)
+	for (volatile unsigned long i = 0; !unused; i++)
 		;
+	return NULL;
 }
 
 static void case_thread(void)

@@ -227,6 +227,17 @@ static int64_t sys_sigaltstack(struct thread *thread, const uint64_t args[6])
 }
 
 /* The identifier must reach the program, or the timer is nobody's. */
+/* exec has to delete them all. */
+static void note_timer(struct process *process, uint32_t id)
+{
+	uint32_t timers = atomic_load_explicit(&process->timers, memory_order_relaxed);
+
+	while (timers <= id &&
+	       !atomic_compare_exchange_weak_explicit(&process->timers, &timers, id + 1,
+						      memory_order_relaxed, memory_order_relaxed))
+		;
+}
+
 static int64_t sys_timer_create(struct thread *thread, const uint64_t args[6])
 {
 	_Alignas(8) uint8_t event[SIGEVENT_BYTES];
@@ -237,6 +248,8 @@ static int64_t sys_timer_create(struct thread *thread, const uint64_t args[6])
 	if (args[1] && copy_from_user(thread_mm(thread), event, args[1], sizeof(event)) != 0)
 		return -EFAULT;
 	result = host_syscall(SYS_timer_create, host_args);
+	if (result == 0)
+		note_timer(thread->process, (uint32_t)id);
 	if (result == 0 && copy_to_user(thread_mm(thread), args[2], &id, sizeof(id)) != 0) {
 		const uint64_t delete_args[6] = {(uint64_t)id};
 

@@ -37,6 +37,7 @@ struct process {
 	int leader_status;                  /* P: what the first thread gave to exit(2) */
 	struct thread *successor;  /* P: thread that goes on on the first host thread, after exec */
 	pthread_cond_t succession; /* with lock: successor was set */
+	_Atomic uint32_t timers;   /* A: ids of POSIX timers are below this */
 	_Atomic int ending; /* A: 0; else the process is being ended and nobody starts anything */
 };
 
