@@ -44,6 +44,24 @@ void shell_run_msync(struct shell_call *call)
 	RUN_RANGE(call, msync, call->values[2].number);
 }
 
+void shell_run_mseal(struct shell_call *call)
+{
+	RUN_RANGE(call, mseal);
+}
+
+void shell_run_remap_file_pages(struct shell_call *call)
+{
+	RUN_RANGE(call, remap_file_pages, call->values[2].number);
+}
+
+void shell_run_mdwe(struct shell_call *call)
+{
+	struct shell_result result =
+		call->shell->ops->mdwe(call->process->task, call->values[0].number);
+
+	shell_reply_result(call->reply, &result);
+}
+
 void shell_run_mlock(struct shell_call *call)
 {
 	RUN_RANGE(call, mlock);

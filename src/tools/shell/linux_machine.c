@@ -8,12 +8,20 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "tools/shell/linux_task.h"
 #include "tools/shell/memory.h"
+
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+#ifndef PR_SET_MDWE
+#define PR_SET_MDWE 65
+#endif
 
 _Static_assert(SHELL_TRANSFER_SIZE <= LINUX_BUFFER_SIZE, "a transfer fits in one message");
 _Static_assert(SHELL_MINCORE_PAGES <= LINUX_BUFFER_SIZE, "a mincore vector fits in one message");
@@ -125,6 +133,22 @@ static struct shell_result linux_madvise(struct shell_task *task, uint64_t addre
 					 uint64_t advice)
 {
 	return LINUX_CALL(task, SYS_madvise, address, length, advice);
+}
+
+static struct shell_result linux_mseal(struct shell_task *task, uint64_t address, uint64_t length)
+{
+	return LINUX_CALL(task, SYS_mseal, address, length, 0);
+}
+
+static struct shell_result linux_remap_file_pages(struct shell_task *task, uint64_t address,
+						  uint64_t length, uint64_t offset)
+{
+	return LINUX_CALL(task, SYS_remap_file_pages, address, length, 0, offset / PAGE_SIZE, 0);
+}
+
+static struct shell_result linux_mdwe(struct shell_task *task, uint64_t bits)
+{
+	return LINUX_CALL(task, SYS_prctl, PR_SET_MDWE, bits, 0, 0, 0);
 }
 
 static struct shell_result linux_msync(struct shell_task *task, uint64_t address, uint64_t length,
@@ -372,6 +396,7 @@ static int linux_maps(struct shell_task *task, shell_vma_visitor *visit, void *c
 	.alive = linux_alive, .heap_start = linux_heap_start, .brk = linux_brk, \
 	.mmap = linux_mmap, .mremap = linux_mremap, .munmap = linux_munmap, \
 	.mprotect = linux_mprotect, .madvise = linux_madvise, .msync = linux_msync, \
+	.mseal = linux_mseal, .remap_file_pages = linux_remap_file_pages, .mdwe = linux_mdwe, \
 	.mlock = linux_mlock, .munlock = linux_munlock, .mincore = linux_mincore, \
 	.open = linux_open, .memfd = linux_memfd, .close = linux_close, .unlink = linux_unlink, \
 	.pread = linux_pread, .pwrite = linux_pwrite, .read = linux_read, .write = linux_write, \

@@ -117,6 +117,12 @@ struct shell_machine_ops {
 				       uint64_t advice);
 	struct shell_result (*msync)(struct shell_task *task, uint64_t address, uint64_t length,
 				     uint64_t flags);
+	struct shell_result (*mseal)(struct shell_task *task, uint64_t address, uint64_t length);
+	/* `offset` in bytes, a whole number of pages. */
+	struct shell_result (*remap_file_pages)(struct shell_task *task, uint64_t address,
+						uint64_t length, uint64_t offset);
+	/* `bits` are PR_MDWE_*. */
+	struct shell_result (*mdwe)(struct shell_task *task, uint64_t bits);
 	struct shell_result (*mlock)(struct shell_task *task, uint64_t address, uint64_t length);
 	struct shell_result (*munlock)(struct shell_task *task, uint64_t address, uint64_t length);
 	/* One byte a page into `vector`, bit 0 says resident; at most SHELL_MINCORE_PAGES pages. */

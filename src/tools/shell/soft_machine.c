@@ -372,6 +372,26 @@ static struct shell_result soft_madvise(struct shell_task *task, uint64_t addres
 	return soft_result(quire_madvise(task->mm, address, length, (int)advice));
 }
 
+static struct shell_result soft_mseal(struct shell_task *task, uint64_t address, uint64_t length)
+{
+	soft_background(task->machine);
+	return soft_result(quire_mseal(task->mm, address, length, 0));
+}
+
+static struct shell_result soft_remap_file_pages(struct shell_task *task, uint64_t address,
+						 uint64_t length, uint64_t offset)
+{
+	soft_background(task->machine);
+	return soft_result(
+		quire_remap_file_pages(task->mm, address, length, 0, offset / PAGE_SIZE, 0));
+}
+
+static struct shell_result soft_mdwe(struct shell_task *task, uint64_t bits)
+{
+	soft_background(task->machine);
+	return soft_result(quire_set_mdwe(task->mm, bits));
+}
+
 static struct shell_result soft_msync(struct shell_task *task, uint64_t address, uint64_t length,
 				      uint64_t flags)
 {
@@ -543,6 +563,9 @@ const struct shell_machine_ops shell_soft_machine = {
 	.mprotect = soft_mprotect,
 	.madvise = soft_madvise,
 	.msync = soft_msync,
+	.mseal = soft_mseal,
+	.remap_file_pages = soft_remap_file_pages,
+	.mdwe = soft_mdwe,
 	.mlock = soft_mlock,
 	.munlock = soft_munlock,
 	.mincore = soft_mincore,

@@ -32,7 +32,12 @@ static const struct show_flag vm_flag_names[] = {
 	{VM_ACCOUNT, "account"},
 	{VM_NORESERVE, "noreserve"},
 	{VM_WIPEONFORK, "wipeonfork"},
+	{VM_DONTDUMP, "dontdump"},
+	{VM_HUGEPAGE, "hugepage"},
 	{VM_NOHUGEPAGE, "nohugepage"},
+	{VM_MERGEABLE, "mergeable"},
+	{VM_DROPPABLE, "droppable"},
+	{VM_SEALED, "sealed"},
 	{VM_DEV_ZERO, "dev_zero"},
 	{VM_MAYBE_GUARD, "maybe_guard"},
 };

@@ -20,6 +20,9 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
+#ifndef MAP_DROPPABLE
+#define MAP_DROPPABLE 0x08
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
@@ -28,6 +31,7 @@
 const struct shell_symbol shell_map_flags[] = {
 	{"shared", MAP_SHARED},
 	{"private", MAP_PRIVATE},
+	{"droppable", MAP_DROPPABLE},
 	{"anon", MAP_ANONYMOUS},
 	{"fixed", MAP_FIXED},
 	{"noreplace", MAP_FIXED_NOREPLACE},
