@@ -158,6 +158,7 @@ static int dup_mmap(struct mm_struct *child, struct mm_struct *parent)
 	error = dup_vmas(child, parent, committed, &write_protected);
 	/* No store of the parent may reach a page that the child shares. */
 	flush_tlb_mm(parent, &write_protected);
+	mm_wait_revokes(parent);
 	return error;
 }
 

@@ -64,6 +64,8 @@ int madvise_guard_install(const struct madvise_range *range)
 		if (address < stop)
 			drop_contents(vma, address, stop);
 	}
+	/* Entries that were found empty may have been emptied by reclaim just before. */
+	mm_wait_revokes(range->mm);
 	return 0;
 }
 

@@ -111,4 +111,5 @@ void move_page_tables(const struct page_table_move *move)
 			vma_rmap_unlock(move->vma);
 		address += span;
 	}
+	mm_wait_revokes(mm);
 }

@@ -70,6 +70,7 @@ void tlb_flush_mmu(struct mmu_gather *tlb)
 void tlb_finish_mmu(struct mmu_gather *tlb)
 {
 	tlb_flush_mmu(tlb);
+	mm_wait_revokes(tlb->mm);
 }
 
 void flush_tlb_page(struct mm_struct *mm, uint64_t address, pfn_t pfn)
@@ -96,4 +97,51 @@ void flush_tlb_mm(struct mm_struct *mm, const struct frame_ranges *frames)
 
 	if (frames->count)
 		revoke(mm, &what);
+}
+
+void revoke_batch_add(struct revoke_batch *batch, struct mm_struct *mm, uint64_t address, pfn_t pfn)
+{
+	if (!batch) {
+		flush_tlb_page(mm, address, pfn);
+		return;
+	}
+	if (batch->mm != mm || !frame_ranges_add(&batch->frames, pfn)) {
+		revoke_batch_flush(batch);
+		batch->mm = mm;
+		atomic_fetch_add_explicit(&mm->revokes_pending, 1, memory_order_relaxed);
+		batch->start = UINT64_MAX;
+		batch->end = 0;
+		frame_ranges_init(&batch->frames);
+		frame_ranges_add(&batch->frames, pfn);
+	}
+	batch->start = min_u64(batch->start, address);
+	batch->end = max_u64(batch->end, address + PAGE_SIZE);
+}
+
+/* The count is the last that is touched of the mm, which may end then. */
+void revoke_batch_flush(struct revoke_batch *batch)
+{
+	struct mm_struct *mm = batch ? batch->mm : NULL;
+
+	if (!mm)
+		return;
+
+	const struct quire_revoke what = {
+		.start = batch->start,
+		.end = batch->end,
+		.frames = batch->frames.ranges,
+		.nr_frames = batch->frames.count,
+	};
+
+	revoke(mm, &what);
+	batch->mm = NULL;
+	atomic_fetch_sub_explicit(&mm->revokes_pending, 1, memory_order_release);
+}
+
+/* Who saw an entry changed, under its lock, sees the count as well. */
+void mm_wait_revokes(struct mm_struct *mm)
+{
+	for (uint32_t spins = 0; atomic_load_explicit(&mm->revokes_pending, memory_order_acquire);
+	     spins++)
+		quire_relax(spins);
 }

@@ -93,11 +93,41 @@ static inline void tlb_note(struct mmu_gather *tlb, uint64_t address, pfn_t pfn)
  * on. The reference moves to the gather. */
 bool tlb_remove_page(struct mmu_gather *tlb, struct page *page);
 void tlb_flush_mmu(struct mmu_gather *tlb);
+/* The end of a gather also waits for what reclaim has put off in this mm: nothing that is gone from
+ * the page tables can be used any more. No spin lock is held. */
 void tlb_finish_mmu(struct mmu_gather *tlb);
 
 /* Revokes at once, with nothing to free: one entry, which maps or mapped frame `pfn`, */
 void flush_tlb_page(struct mm_struct *mm, uint64_t address, pfn_t pfn);
 /* or entries anywhere in the mm, which map these frames (none: nothing is revoked). */
 void flush_tlb_mm(struct mm_struct *mm, const struct frame_ranges *frames);
+
+/*
+ * Revocations that reclaim puts off, to make one of many: entries of one mm at a time, perhaps all
+ * over it. Until they are flushed, none of the pages is freed, written, or read to be written, by
+ * whoever put them off; and a call that changes the mm ends only after the flush
+ * (mm_wait_revokes()). What is put off must be harmless meanwhile for the program itself: a fault
+ * at the same address that comes in between must find the same frame, or revoke it.
+ */
+struct revoke_batch {
+	struct mm_struct *mm; /* NULL: nothing is put off; kept in memory by mm->revokes_pending */
+	uint64_t start;
+	uint64_t end;
+	struct frame_ranges frames;
+};
+
+static inline void revoke_batch_init(struct revoke_batch *batch)
+{
+	batch->mm = NULL;
+}
+/* As flush_tlb_page(), later. Under the entry's lock, which keeps the mm. `batch` NULL: at once. */
+void revoke_batch_add(struct revoke_batch *batch, struct mm_struct *mm, uint64_t address,
+		      pfn_t pfn);
+/* May be called with any lock inside which a revocation may be, and before every wait. NULL: none.
+ */
+void revoke_batch_flush(struct revoke_batch *batch);
+/* Returns when no revocation that was put off before is outstanding. No spin lock is held, nor
+ * anything that reclaim waits for. */
+void mm_wait_revokes(struct mm_struct *mm);
 
 #endif

@@ -7,6 +7,8 @@
 
 #include "core/pgtable/fixture_test.h"
 
+#include <pthread.h>
+
 /* The pages of the gather, as the revocation finds them. */
 struct gathered {
 	struct page *pages[2 * MMU_GATHER_BATCH];
@@ -197,6 +199,99 @@ static void whole_mm_names_its_frames_or_all(void **state)
 	fixture_destroy(&f);
 }
 
+static void put_off_revocations_are_one(void **state)
+{
+	struct revoke_batch batch;
+	struct fixture f;
+
+	(void)state;
+	fixture_create(&f, 64);
+	revoke_batch_init(&batch);
+	revoke_batch_flush(&batch);
+	for (uint64_t i = 0; i < 8; i++)
+		revoke_batch_add(&batch, f.mm, (100 - i) * PAGE_SIZE, 20 + i);
+	assert_int_equal(f.revokes, 0);
+	assert_int_equal(f.mm->revokes_pending, 1);
+	revoke_batch_flush(&batch);
+	assert_int_equal(f.revokes, 1);
+	assert_int_equal(f.last.start, 93 * PAGE_SIZE);
+	assert_int_equal(f.last.end, 101 * PAGE_SIZE);
+	assert_int_equal(f.last.nr_frames, 1);
+	assert_frames(&f, 0, 20, 8);
+	assert_int_equal(f.mm->revokes_pending, 0);
+	revoke_batch_flush(&batch);
+	assert_int_equal(f.revokes, 1);
+
+	revoke_batch_add(NULL, f.mm, PAGE_SIZE, 5);
+	assert_int_equal(f.revokes, 2);
+	assert_int_equal(f.mm->revokes_pending, 0);
+	fixture_destroy(&f);
+}
+
+/* A batch is of one mm, and has room for so many ranges: what does not fit makes it begin anew. */
+static void batch_that_is_full_is_flushed(void **state)
+{
+	struct revoke_batch batch;
+	struct mm_struct *other;
+	struct fixture f;
+
+	(void)state;
+	fixture_create(&f, 64);
+	other = quire_zalloc_aligned(64, sizeof(*other));
+	assert_non_null(other);
+	other->quire = f.quire;
+	other->machine_context = &f;
+	revoke_batch_init(&batch);
+	for (uint64_t i = 0; i <= MMU_GATHER_BATCH; i++)
+		revoke_batch_add(&batch, f.mm, i * PAGE_SIZE, 2 * i);
+	assert_int_equal(f.revokes, 1);
+	assert_int_equal(f.last.nr_frames, MMU_GATHER_BATCH);
+	assert_int_equal(f.mm->revokes_pending, 1);
+	revoke_batch_add(&batch, other, 7 * PAGE_SIZE, 9);
+	assert_int_equal(f.revokes, 2);
+	assert_frames(&f, 0, 2 * MMU_GATHER_BATCH, 1);
+	assert_int_equal(f.mm->revokes_pending, 0);
+	assert_int_equal(other->revokes_pending, 1);
+	revoke_batch_flush(&batch);
+	assert_int_equal(f.last.start, 7 * PAGE_SIZE);
+	assert_frames(&f, 0, 9, 1);
+	quire_free(other);
+	fixture_destroy(&f);
+}
+
+static _Atomic bool gather_finished;
+
+static void *finish_gather(void *argument)
+{
+	struct mmu_gather tlb;
+
+	tlb_gather_mmu(&tlb, argument);
+	tlb_finish_mmu(&tlb);
+	atomic_store(&gather_finished, true);
+	return NULL;
+}
+
+/* Whoever changes the mm is not done before what reclaim put off is. */
+static void gather_waits_for_what_was_put_off(void **state)
+{
+	struct revoke_batch batch;
+	pthread_t thread;
+	struct fixture f;
+
+	(void)state;
+	fixture_create(&f, 64);
+	revoke_batch_init(&batch);
+	revoke_batch_add(&batch, f.mm, PAGE_SIZE, 5);
+	assert_int_equal(pthread_create(&thread, NULL, finish_gather, f.mm), 0);
+	for (uint32_t spins = 0; spins < 1000; spins++)
+		quire_relax(spins);
+	assert_false(atomic_load(&gather_finished));
+	revoke_batch_flush(&batch);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_true(atomic_load(&gather_finished));
+	fixture_destroy(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +302,9 @@ int main(void)
 		cmocka_unit_test(neighbouring_frames_are_one_range),
 		cmocka_unit_test(frames_that_overflow_are_revoked_early),
 		cmocka_unit_test(whole_mm_names_its_frames_or_all),
+		cmocka_unit_test(put_off_revocations_are_one),
+		cmocka_unit_test(batch_that_is_full_is_flushed),
+		cmocka_unit_test(gather_waits_for_what_was_put_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

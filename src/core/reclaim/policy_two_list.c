@@ -11,6 +11,7 @@
  * proved to be in use.
  */
 #include "core/instance/instance.h"
+#include "core/pgtable/mmu_gather.h"
 #include "core/reclaim/lruvec.h"
 #include "core/rmap/rmap.h"
 
@@ -109,14 +110,15 @@ static bool inactive_is_low(const struct lruvec *lruvec, enum lru_type type)
 }
 
 /* Program text that is in use is worth more than data: it stays active. */
-static bool keep_active(struct page *page)
+static bool keep_active(struct page *page, struct revoke_batch *batch)
 {
 	uint64_t vm_flags = 0;
 	bool keep;
 
 	if (!trylock_page(page))
 		return false;
-	keep = page_referenced(page, &vm_flags) && (vm_flags & VM_EXEC) && page_mapping(page);
+	keep = page_referenced(page, &vm_flags, batch) && (vm_flags & VM_EXEC) &&
+	       page_mapping(page);
 	unlock_page(page);
 	swap_cache_release(page_memcg(page)->quire, page);
 	return keep;
@@ -124,17 +126,19 @@ static bool keep_active(struct page *page)
 
 static void two_list_balance(struct lruvec *lruvec, enum lru_type type)
 {
+	struct revoke_batch batch;
 	struct list_head pages;
 
 	if (!inactive_is_low(lruvec, type))
 		return;
 	list_init(&pages);
+	revoke_batch_init(&batch);
 	lruvec_count_isolated(lruvec, take_tail(lruvec, &lruvec->lists[type][LRU_ACTIVE],
 						DEACTIVATE_BATCH, &pages));
 	spin_unlock(&lruvec->lru_lock);
 	while (!list_empty(&pages)) {
 		struct page *page = list_first_entry(&pages, struct page, lru);
-		bool keep = keep_active(page);
+		bool keep = keep_active(page, &batch);
 
 		list_del(&page->lru);
 		page_clear(page, PG_referenced);
@@ -142,6 +146,7 @@ static void two_list_balance(struct lruvec *lruvec, enum lru_type type)
 			page_set(page, PG_referenced);
 		lruvec_putback(page, keep ? PUTBACK_REFERENCED : PUTBACK_KEEP);
 	}
+	revoke_batch_flush(&batch);
 	spin_lock(&lruvec->lru_lock);
 }
 

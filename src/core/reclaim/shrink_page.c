@@ -6,6 +6,8 @@
  *     -> anonymous: nothing but zeros, and dropped without a trace, or
  *                   a slot in swap         (add_to_swap)
  *     -> no mapping                        (try_to_unmap)
+ *   unlock; a batch of pages is so unmapped, and then revoked from all CPUs at once
+ *   lock -> still no mapping
  *     -> shmem: out of its file            (shmem_move_to_swap)
  *     -> clean: written if need be         (writeback_around_page, swap_writepage)
  *     -> the batch has been looked at: unless the write is still under way
@@ -22,6 +24,7 @@
 #include "core/file/writeback.h"
 #include "core/instance/instance.h"
 #include "core/instance/trace.h"
+#include "core/pgtable/mmu_gather.h"
 #include "core/reclaim/lruvec.h"
 #include "core/reclaim/workingset.h"
 #include "core/rmap/rmap.h"
@@ -48,6 +51,7 @@ static enum shrink_result shrink_writeback(struct page *page, struct scan_contro
 	page_set(page, PG_reclaim);
 	if (!control->wait_writeback)
 		return SHRINK_KEEP;
+	revoke_batch_flush(control->revokes);
 	swap_plug_flush(&control->plug);
 	wait_on_page_writeback(page);
 	return page_test(page, PG_writeback) ? SHRINK_KEEP : SHRINK_GO_ON;
@@ -57,7 +61,7 @@ static enum shrink_result shrink_check_references(struct page *page,
 						  const struct scan_control *control)
 {
 	uint64_t vm_flags;
-	uint32_t referenced = page_referenced(page, &vm_flags);
+	uint32_t referenced = page_referenced(page, &vm_flags, control->revokes);
 
 	if (vm_flags & VM_LOCKED) {
 		page_set(page, PG_mlocked);
@@ -83,7 +87,7 @@ static bool shrink_drop_zeros(struct page *page, struct scan_control *control)
 	struct quire *quire = control->quire;
 
 	if (!contents_are_zero(page_address(&quire->zone, page), PAGE_SIZE) ||
-	    !try_to_unmap(page, TTU_ZERO | (control->last_resort ? TTU_WAIT : 0)))
+	    !try_to_unmap(page, TTU_ZERO | (control->last_resort ? TTU_WAIT : 0), NULL))
 		return false;
 	count_event(quire, EVENT_ZERO_DROPPED, 1);
 	return true;
@@ -95,11 +99,12 @@ static enum shrink_result shrink_unmap(struct page *page, struct scan_control *c
 	    page_mapped(page) && !shrink_drop_zeros(page, control) &&
 	    (!control->may_swap || !add_to_swap(control->quire, page)))
 		return SHRINK_KEEP;
-	if (page_mapped(page) && !try_to_unmap(page, control->last_resort ? TTU_WAIT : 0))
+	if (page_mapped(page) &&
+	    !try_to_unmap(page, control->last_resort ? TTU_WAIT : 0, control->revokes)) {
+		/* It leaves our hands, perhaps out of some page tables already. */
+		revoke_batch_flush(control->revokes);
 		return shrink_give_up_swap(page, control);
-	if (page_is_shmem(page) &&
-	    (!control->may_swap || !shmem_move_to_swap(control->quire, page)))
-		return SHRINK_KEEP;
+	}
 	return SHRINK_GO_ON;
 }
 
@@ -151,9 +156,8 @@ static enum shrink_result shrink_free(struct page *page, struct scan_control *co
 	return SHRINK_KEEP;
 }
 
-/* The steps that are taken with the page locked. It still is, unless the result is SHRINK_WRITTEN.
- */
-static enum shrink_result shrink_locked_page(struct page *page, struct scan_control *control)
+/* The steps up to the unmapping. Page locked. */
+static enum shrink_result shrink_unmap_locked(struct page *page, struct scan_control *control)
 {
 	enum shrink_result result = SHRINK_GO_ON;
 
@@ -163,11 +167,26 @@ static enum shrink_result shrink_locked_page(struct page *page, struct scan_cont
 		result = shrink_writeback(page, control);
 	if (result == SHRINK_GO_ON)
 		result = shrink_check_references(page, control);
-	if (result == SHRINK_GO_ON)
-		result = shrink_unmap(page, control);
+	return result == SHRINK_GO_ON ? shrink_unmap(page, control) : result;
+}
+
+/* The steps behind it, when all CPUs have left the page. It is locked, and still is unless the
+ * result is SHRINK_WRITTEN. It may have been used again since it was unmapped. */
+static enum shrink_result shrink_unmapped_locked(struct page *page, struct scan_control *control)
+{
+	enum shrink_result result = SHRINK_GO_ON;
+
+	if (page_mapped(page)) {
+		control->nr_busy++;
+		return SHRINK_REFERENCED;
+	}
+	if (page_test(page, PG_writeback))
+		result = shrink_writeback(page, control);
 	if (result != SHRINK_GO_ON)
 		return result;
-
+	if (page_is_shmem(page) &&
+	    (!control->may_swap || !shmem_move_to_swap(control->quire, page)))
+		return SHRINK_KEEP;
 	shrink_drop_orphan(page, control);
 	result = shrink_write(page, control);
 	return result == SHRINK_GO_ON ? shrink_free(page, control) : result;
@@ -209,14 +228,31 @@ static void shrink_finish(struct page *page, struct scan_control *control,
 							 : PUTBACK_KEEP);
 }
 
-/* True: its write was started, or waits in the plug, and the isolation goes on. */
-static bool shrink_page(struct page *page, struct scan_control *control)
+/* True: the page is in no page table, though CPUs may know it until the batch is flushed. */
+static bool shrink_unmap_page(struct page *page, struct scan_control *control)
 {
 	enum shrink_result result = SHRINK_KEEP;
 
 	count_event(control->quire, EVENT_SCANNED, 1);
 	if (trylock_page(page)) {
-		result = shrink_locked_page(page, control);
+		result = shrink_unmap_locked(page, control);
+		unlock_page(page);
+		if (result == SHRINK_GO_ON)
+			return true;
+	} else {
+		control->nr_busy++;
+	}
+	shrink_finish(page, control, result);
+	return false;
+}
+
+/* True: its write was started, or waits in the plug, and the isolation goes on. */
+static bool shrink_unmapped_page(struct page *page, struct scan_control *control)
+{
+	enum shrink_result result = SHRINK_KEEP;
+
+	if (trylock_page(page)) {
+		result = shrink_unmapped_locked(page, control);
 		if (result == SHRINK_WRITTEN)
 			return true;
 		unlock_page(page);
@@ -225,6 +261,23 @@ static bool shrink_page(struct page *page, struct scan_control *control)
 	}
 	shrink_finish(page, control, result);
 	return false;
+}
+
+/* Up to SCAN_BATCH pages leave the page tables, with as few revocations as may be; those that did
+ * go to `unmapped`. One at a time where nothing is put off, so that no fault brings them back. */
+static void shrink_unmap_batch(struct list_head *pages, struct list_head *unmapped,
+			       struct scan_control *control)
+{
+	const uint32_t batch = control->revokes ? SCAN_BATCH : 1;
+
+	for (uint32_t i = 0; i < batch && !list_empty(pages); i++) {
+		struct page *page = list_first_entry(pages, struct page, lru);
+
+		list_del(&page->lru);
+		if (shrink_unmap_page(page, control))
+			list_add_tail(&page->lru, unmapped);
+	}
+	revoke_batch_flush(control->revokes);
 }
 
 static void shrink_written(struct list_head *written, struct scan_control *control)
@@ -243,22 +296,38 @@ static void shrink_written(struct list_head *written, struct scan_control *contr
 	}
 }
 
-void shrink_pages(struct list_head *pages, struct scan_control *control)
+/* Writes or frees what was unmapped; the writes that were started go to `written`. */
+static void shrink_unmapped(struct list_head *unmapped, struct list_head *written,
+			    uint32_t *nr_written, struct scan_control *control)
 {
-	struct list_head written = LIST_HEAD_INIT(written);
-	uint32_t nr_written = 0;
-
-	while (!list_empty(pages)) {
-		struct page *page = list_first_entry(pages, struct page, lru);
+	while (!list_empty(unmapped)) {
+		struct page *page = list_first_entry(unmapped, struct page, lru);
 
 		list_del(&page->lru);
-		if (!shrink_page(page, control))
+		if (!shrink_unmapped_page(page, control))
 			continue;
-		list_add_tail(&page->lru, &written);
-		if (++nr_written == SWAP_CLUSTER) {
-			shrink_written(&written, control);
-			nr_written = 0;
+		list_add_tail(&page->lru, written);
+		if (++*nr_written == SWAP_CLUSTER) {
+			shrink_written(written, control);
+			*nr_written = 0;
 		}
 	}
+}
+
+void shrink_pages(struct list_head *pages, struct scan_control *control)
+{
+	struct list_head unmapped = LIST_HEAD_INIT(unmapped);
+	struct list_head written = LIST_HEAD_INIT(written);
+	struct revoke_batch revokes;
+	uint32_t nr_written = 0;
+
+	revoke_batch_init(&revokes);
+	/* The last resort waits for reverse maps. */
+	control->revokes = control->last_resort ? NULL : &revokes;
+	while (!list_empty(pages)) {
+		shrink_unmap_batch(pages, &unmapped, control);
+		shrink_unmapped(&unmapped, &written, &nr_written, control);
+	}
+	control->revokes = NULL;
 	shrink_written(&written, control);
 }

@@ -214,6 +214,7 @@ pte_t *page_vma_mapped(struct page *page, struct vm_area_struct *vma, uint64_t a
 }
 
 struct referenced {
+	struct revoke_batch *batch;
 	uint32_t count;
 	uint64_t vm_flags;
 };
@@ -235,9 +236,10 @@ static bool page_referenced_one(struct page *page, struct vm_area_struct *vma, u
 	accessed = pte_load(pte) & PTE_ACCESSED;
 	if (accessed)
 		pte_modify_bits(pte, PTE_ACCESSED, 0);
-	spin_unlock(ptl);
 	if (accessed)
-		flush_tlb_page(vma->vm_mm, address, page_to_pfn(&vma->vm_mm->quire->zone, page));
+		revoke_batch_add(referenced->batch, vma->vm_mm, address,
+				 page_to_pfn(&vma->vm_mm->quire->zone, page));
+	spin_unlock(ptl);
 
 	referenced->vm_flags |= vma->vm_flags;
 	/* Who declared the order of accesses to say nothing about the next ones is taken at his
@@ -247,9 +249,9 @@ static bool page_referenced_one(struct page *page, struct vm_area_struct *vma, u
 	return !(vma->vm_flags & VM_LOCKED);
 }
 
-uint32_t page_referenced(struct page *page, uint64_t *vm_flags)
+uint32_t page_referenced(struct page *page, uint64_t *vm_flags, struct revoke_batch *batch)
 {
-	struct referenced referenced = {0};
+	struct referenced referenced = {.batch = batch};
 	const struct rmap_walk_control control = {
 		.one = page_referenced_one,
 		.argument = &referenced,

@@ -113,8 +113,9 @@ pte_t *page_vma_mapped(struct page *page, struct vm_area_struct *vma, uint64_t a
 		       struct spinlock **ptl);
 
 /* Harvests accessed bits: number of mappings that had it; *vm_flags collects VM_LOCKED and the
- * like. */
-uint32_t page_referenced(struct page *page, uint64_t *vm_flags);
+ * like. `batch` as for try_to_unmap(). */
+struct revoke_batch;
+uint32_t page_referenced(struct page *page, uint64_t *vm_flags, struct revoke_batch *batch);
 /* Write-protects and cleans every shared file mapping: number changed. Page locked. */
 uint32_t page_mkclean(struct page *page);
 enum ttu_flags {
@@ -128,8 +129,11 @@ enum ttu_flags {
  * Removes every mapping. Anonymous pages (in the swap cache) leave swap entries; lazily freed clean
  * ones leave nothing. Dirty bits move to the page. Page locked. False: some remain (VM_LOCKED, lock
  * not to be had, pinned, or a lazily freed page that was written again).
+ *
+ * Revocations that can wait go to `batch` (mmu_gather.h): the caller keeps its reference, and
+ * neither reads nor writes the contents, until it has flushed it. NULL: none waits.
  */
-bool try_to_unmap(struct page *page, uint32_t flags);
+bool try_to_unmap(struct page *page, uint32_t flags, struct revoke_batch *batch);
 
 /* Unmaps pages [first, last] of a file from every VMA that maps it; with even_cows private copies
  * too (truncate), without them not (hole). */

@@ -7,6 +7,7 @@
 #include "core/file/address_space.h"
 #include "core/file/filemap.h"
 #include "core/instance/test_instance.h"
+#include "core/pgtable/mmu_gather.h"
 #include "core/reclaim/swap.h"
 #include "core/reclaim/vmscan.h"
 #include "core/rmap/rmap.h"
@@ -227,21 +228,21 @@ static void accessed_bits_are_harvested_once(void **state)
 	child = fork_mm(&f, 0);
 	assert_int_equal(test_load(child, f.anon, NULL), 1);
 	lock_page(page);
-	page_referenced(page, &vm_flags);
-	assert_int_equal(page_referenced(page, &vm_flags), 0);
+	page_referenced(page, &vm_flags, NULL);
+	assert_int_equal(page_referenced(page, &vm_flags, NULL), 0);
 	unlock_page(page);
 	assert_int_equal(test_load(child, f.anon, NULL), 1);
 	lock_page(page);
-	assert_int_equal(page_referenced(page, &vm_flags), 1);
+	assert_int_equal(page_referenced(page, &vm_flags, NULL), 1);
 	assert_true(vm_flags & VM_WRITE);
 	assert_false(vm_flags & VM_LOCKED);
 	unlock_page(page);
 	assert_int_equal(quire_mlock(f.mms[0], f.anon, PAGE_SIZE), 0);
 	page = page_at(&f, f.mms[0], f.anon);
 	lock_page(page);
-	page_referenced(page, &vm_flags);
+	page_referenced(page, &vm_flags, NULL);
 	assert_true(vm_flags & VM_LOCKED);
-	assert_false(try_to_unmap(page, 0));
+	assert_false(try_to_unmap(page, 0, NULL));
 	unlock_page(page);
 	assert_int_equal(page_at(&f, f.mms[0], f.anon) == page, 1);
 	end(&f);
@@ -290,7 +291,7 @@ static void unmapped_anonymous_pages_leave_swap_entries(void **state)
 	lock_page(page);
 	assert_true(add_to_swap(quire, page));
 	entry = (swp_entry_t){page->private};
-	assert_true(try_to_unmap(page, 0));
+	assert_true(try_to_unmap(page, 0, NULL));
 	assert_int_equal(swap_count(quire, entry), 1);
 	unlock_page(page);
 	assert_int_equal(pte_load(pte_find(f.mms[0], f.anon)),
@@ -307,7 +308,7 @@ static void unmapped_anonymous_pages_leave_swap_entries(void **state)
 	lock_page(page);
 	assert_true(add_to_swap(quire, page));
 	entry = (swp_entry_t){page->private};
-	assert_true(try_to_unmap(page, 0));
+	assert_true(try_to_unmap(page, 0, NULL));
 	assert_int_equal(swap_count(quire, entry), 2);
 	unlock_page(page);
 	for (uint32_t i = 0; i < 2; i++)
@@ -333,11 +334,58 @@ static void unmapping_a_file_page_keeps_its_dirt(void **state)
 	test_store(f.mms[0], f.shared, 8, NULL);
 	page = page_at(&f, f.mms[0], f.shared);
 	lock_page(page);
-	assert_true(try_to_unmap(page, 0));
+	assert_true(try_to_unmap(page, 0, NULL));
 	assert_true(page_test(page, PG_dirty));
 	unlock_page(page);
 	assert_int_equal(stat_read(&f.mms[0]->rss, MM_FILEPAGES), 0);
 	assert_int_equal(test_load(f.mms[0], f.shared, NULL), 8);
+	end(&f);
+}
+
+static bool unmap_batched(struct fixture *f, uint64_t address, struct revoke_batch *batch)
+{
+	struct page *page = page_at(f, f->mms[0], address);
+	bool unmapped;
+
+	lock_page(page);
+	if (page_anon(page))
+		assert_true(add_to_swap(f->test.quire, page));
+	unmapped = try_to_unmap(page, 0, batch);
+	unlock_page(page);
+	return unmapped;
+}
+
+/* What CPUs can still store to a file, or what a write would find another frame for, cannot wait.
+ */
+static void some_revocations_wait(void **state)
+{
+	struct revoke_batch batch;
+	struct fixture f;
+	uint64_t before;
+
+	(void)state;
+	begin(&f);
+	revoke_batch_init(&batch);
+	test_store(f.mms[0], f.anon, 1, NULL);
+	assert_int_equal(test_load(f.mms[0], f.shared, NULL), 0);
+	before = f.test.machine.revokes;
+	assert_true(unmap_batched(&f, f.anon, &batch));
+	assert_true(unmap_batched(&f, f.shared, &batch));
+	assert_int_equal(f.test.machine.revokes, before);
+	revoke_batch_flush(&batch);
+	assert_int_equal(f.test.machine.revokes, before + 1);
+
+	test_store(f.mms[0], f.shared, 2, NULL);
+	before = f.test.machine.revokes;
+	assert_true(unmap_batched(&f, f.shared, &batch));
+	assert_int_equal(f.test.machine.revokes, before + 1);
+	assert_int_equal(test_load(f.mms[0], f.private, NULL), 2);
+	before = f.test.machine.revokes;
+	assert_true(unmap_batched(&f, f.private, &batch));
+	assert_int_equal(f.test.machine.revokes, before + 1);
+	assert_int_equal(f.mms[0]->revokes_pending, 0);
+	test_instance_check(&f.test);
+	assert_int_equal(test_load(f.mms[0], f.anon, NULL), 1);
 	end(&f);
 }
 
@@ -354,7 +402,7 @@ static void pinned_pages_stay_mapped(void **state)
 	assert_int_equal(page_try_dup_anon_rmap(page), -EBUSY);
 	lock_page(page);
 	assert_true(add_to_swap(f.test.quire, page));
-	assert_false(try_to_unmap(page, 0));
+	assert_false(try_to_unmap(page, 0, NULL));
 	assert_true(try_to_free_swap(f.test.quire, page));
 	unlock_page(page);
 	assert_ptr_equal(page_at(&f, f.mms[0], f.anon), page);
@@ -404,6 +452,7 @@ int main(void)
 		cmocka_unit_test(cleaning_makes_shared_writes_fault_again),
 		cmocka_unit_test(unmapped_anonymous_pages_leave_swap_entries),
 		cmocka_unit_test(unmapping_a_file_page_keeps_its_dirt),
+		cmocka_unit_test(some_revocations_wait),
 		cmocka_unit_test(pinned_pages_stay_mapped),
 		cmocka_unit_test(ranges_of_a_file_are_unmapped_everywhere),
 	};

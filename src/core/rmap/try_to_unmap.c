@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * try_to_unmap(): takes a page that is to be evicted out of every page table. Each entry is emptied
- * and revoked from all CPUs, and only then counts as gone: what is written afterwards is what the
- * last access left.
+ * and revoked from all CPUs before the page is written or freed: what is written is what the last
+ * access left. Some revocations can be put off for a while, so that one serves many pages.
  */
 #include "core/rmap/rmap.h"
 
@@ -104,10 +104,30 @@ static bool must_keep(const struct page *page, const struct vm_area_struct *vma,
 	return !(page_test(page, PG_swapcache) || page_test(page, PG_lazyfree));
 }
 
+struct unmap {
+	uint32_t flags;
+	struct revoke_batch *batch;
+};
+
+/*
+ * Whether CPUs may go on using the old entry until the batch is flushed. Whoever faults at the
+ * address meanwhile must get the same frame: it is found by the swap entry, and so is a file's
+ * page, except by a write to a private mapping, which makes a copy. And nobody may write a page of
+ * a file to its store, nor drop one that was freed lazily, while CPUs can still store to it: that
+ * is, while they may know an entry that was dirty.
+ */
+static bool may_put_off(const struct page *page, const struct vm_area_struct *vma, pteval_t pte)
+{
+	if (page_anon(page))
+		return page_test(page, PG_swapcache) && !page_test(page, PG_lazyfree);
+	return !(pte & (PTE_WRITE | PTE_DIRTY)) &&
+	       (vma_is_shared(vma) || !(vma->vm_flags & VM_WRITE));
+}
+
 static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint64_t address,
 			     void *argument)
 {
-	const uint32_t *flags = argument;
+	const struct unmap *unmap = argument;
 	struct mm_struct *mm = vma->vm_mm;
 	struct spinlock *ptl;
 	pte_t *pte = page_vma_mapped(page, vma, address, &ptl);
@@ -115,10 +135,11 @@ static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint
 
 	if (!pte)
 		return true;
-	if (!must_keep(page, vma, *flags)) {
+	if (!must_keep(page, vma, unmap->flags)) {
 		pteval_t old = pte_exchange(pte, 0);
 
-		flush_tlb_page(mm, address, pte_pfn(old));
+		revoke_batch_add(may_put_off(page, vma, old) ? unmap->batch : NULL, mm, address,
+				 pte_pfn(old));
 		unmapped = page_anon(page) ? unmap_anon(page, vma, pte, old)
 					   : unmap_file(page, vma, old);
 	}
@@ -132,15 +153,17 @@ static bool try_to_unmap_one(struct page *page, struct vm_area_struct *vma, uint
 	return unmapped;
 }
 
-bool try_to_unmap(struct page *page, uint32_t flags)
+bool try_to_unmap(struct page *page, uint32_t flags, struct revoke_batch *batch)
 {
+	struct unmap unmap = {.flags = flags, .batch = batch};
 	const struct rmap_walk_control control = {
 		.one = try_to_unmap_one,
-		.argument = &flags,
+		.argument = &unmap,
 		.try_lock = !(flags & TTU_WAIT),
 	};
 
-	QUIRE_ASSERT(1, page_locked(page));
+	/* While it waits for a reverse map, others may be waiting for the batch. */
+	QUIRE_ASSERT(1, page_locked(page) && !(batch && (flags & TTU_WAIT)));
 	if (page_mapped(page))
 		rmap_walk(page, &control);
 	return !page_mapped(page);

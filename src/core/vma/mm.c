@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 #include "core/instance/instance.h"
-#include "core/pgtable/pgtable.h"
+#include "core/pgtable/mmu_gather.h"
 #include "core/vma/internal.h"
 
 #include <errno.h>
@@ -149,6 +149,7 @@ void mm_free(struct mm_struct *mm)
 	mutex_lock(&quire->lock);
 	list_del(&mm->mm_list);
 	mutex_unlock(&quire->lock);
+	mm_wait_revokes(mm);
 	quire->machine->ops->mm_destroy(quire->machine, mm->machine_context);
 	pgd_free(mm);
 	stat_destroy(&mm->rss);

@@ -178,12 +178,13 @@ struct mm_struct {
 	uint32_t mdwe;             /* M: QUIRE_MDWE_* */
 	_Atomic bool oom_killed;   /* A: an OOM verdict fell on it */
 
-	struct spinlock page_table_lock; /* upper levels; first anon_vma of a VMA */
-	pfn_t pgd;                       /* C: frame of the top-level table */
-	_Atomic uint64_t pgtables;       /* A: frames used by page tables */
-	void *machine_context;           /* C */
-	struct stat_counters rss;        /* A: enum mm_rss, pages */
-	_Atomic uint64_t hiwater_rss;    /* A: pages, see mm_hiwater_rss() */
+	struct spinlock page_table_lock;  /* upper levels; first anon_vma of a VMA */
+	pfn_t pgd;                        /* C: frame of the top-level table */
+	_Atomic uint64_t pgtables;        /* A: frames used by page tables */
+	_Atomic uint32_t revokes_pending; /* A: batches of reclaim that name this mm */
+	void *machine_context;            /* C */
+	struct stat_counters rss;         /* A: enum mm_rss, pages */
+	_Atomic uint64_t hiwater_rss;     /* A: pages, see mm_hiwater_rss() */
 	_Atomic uint64_t rss_dropped; /* A: pages unmapped since it was last brought up to date */
 
 	struct mapping_stat parts[MM_PARTS]; /* A: of anonymous memory, see mapping_stat.h */
