@@ -149,12 +149,8 @@ static int create_instance(struct run *run, char *why, size_t why_bytes)
 	if (quire_create(run->machine, &params, &run->quire) == 0)
 		return 0;
 	if (errno == EINVAL)
-		snprintf(
-			why, why_bytes,
-			"memory of %llu bytes with the policy '%s' cannot be had: at least 1M, and "
-			"the policies two-list and sieve",
-			(unsigned long long)params.memory,
-			params.policy ? params.policy : "two-list");
+		snprintf(why, why_bytes, "there is no policy '%s', but two-list and sieve",
+			 params.policy ? params.policy : "");
 	else
 		snprintf(why, why_bytes, "%llu bytes of memory cannot be had: %s; try --memory",
 			 (unsigned long long)params.memory, strerror(errno));
