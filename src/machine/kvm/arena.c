@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -20,6 +19,10 @@
 #define LARGE_PAGE PMD_SIZE
 /* Programs smaller than this do without large pages. */
 #define PREPARE_FROM (2 * LARGE_PAGE)
+
+#define FRAMES_PER_SHADOW_PAGE 8
+/* Less is refused, or not enough. */
+#define SHADOW_PAGES_MIN 1024
 
 int kvm_set_slot(const struct kvm_machine *kvm, uint32_t slot, uint64_t gpa, void *memory,
 		 uint64_t bytes)
@@ -34,8 +37,8 @@ int kvm_set_slot(const struct kvm_machine *kvm, uint32_t slot, uint64_t gpa, voi
 	return ioctl(kvm->vm_fd, KVM_SET_USER_MEMORY_REGION, &region) < 0 ? -errno : 0;
 }
 
-/* A mapping of the arena at a multiple of a large page's size; NULL: there is no room. */
-static char *map_arena(const struct kvm_machine *kvm, uint64_t bytes)
+/* Addresses at a multiple of a large page's size; NULL: there is no room. */
+static char *reserve(uint64_t bytes)
 {
 	const uint64_t room = bytes + LARGE_PAGE;
 	char *memory, *aligned;
@@ -44,39 +47,38 @@ static char *map_arena(const struct kvm_machine *kvm, uint64_t bytes)
 	if (memory == MAP_FAILED)
 		return NULL;
 	aligned = memory + (-(uintptr_t)memory & (LARGE_PAGE - 1));
-	if (mmap(aligned, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED,
-		 kvm->arena_fd, 0) == MAP_FAILED) {
-		munmap(memory, room);
-		return NULL;
-	}
 	if (aligned > memory)
 		munmap(memory, (size_t)(aligned - memory));
 	munmap(aligned + bytes, (size_t)(memory + room - (aligned + bytes)));
-	/* The program's memory is no use in a dump of this process without its page tables. */
-	madvise(aligned, bytes, MADV_DONTDUMP);
 	return aligned;
 }
 
+/*
+ * Shared memory without a file: no limit on the size of files concerns it. Moving nothing of a
+ * shared mapping elsewhere is Linux's way to map it once more.
+ */
 static int map_twice(struct kvm_machine *kvm, uint64_t bytes)
 {
-	kvm->arena_fd = kvm_own_fd(kvm, memfd_create("quire", MFD_CLOEXEC));
-	if (kvm->arena_fd < 0)
-		return -ENOMEM;
-	kvm->slots_base = NULL;
-	kvm->base = ftruncate(kvm->arena_fd, (off_t)bytes) ? NULL : map_arena(kvm, bytes);
-	if (kvm->base)
-		kvm->slots_base = map_arena(kvm, bytes);
-	if (!kvm->slots_base) {
-		if (kvm->base)
-			munmap(kvm->base, bytes);
-		close(kvm->arena_fd);
-		kvm->arena_fd = -1;
+	char *base = reserve(bytes), *slots_base = reserve(bytes);
+
+	if (!base || !slots_base ||
+	    mmap(base, bytes, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED ||
+	    mremap(base, 0, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, slots_base) == MAP_FAILED) {
+		if (base)
+			munmap(base, bytes);
+		if (slots_base)
+			munmap(slots_base, bytes);
 		return -ENOMEM;
 	}
+	/* The program's memory is no use in a dump of this process without its page tables. */
+	madvise(base, bytes, MADV_DONTDUMP);
+	madvise(slots_base, bytes, MADV_DONTDUMP);
+	madvise(slots_base, bytes, MADV_DONTFORK);
 	/* Dropping one page of a large one would drop them all. */
-	madvise(kvm->slots_base, bytes, MADV_NOHUGEPAGE);
-	madvise(kvm->slots_base, bytes, MADV_DONTFORK);
-	kvm->arena_bytes = bytes;
+	madvise(slots_base, bytes, MADV_NOHUGEPAGE);
+	kvm->base = base;
+	kvm->slots_base = slots_base;
 	atomic_store_explicit(&kvm->prepared, PREPARE_FROM, memory_order_relaxed);
 	return 0;
 }
@@ -86,7 +88,7 @@ int kvm_arena_create(struct quire_machine *machine, uint64_t bytes, void **base)
 {
 	struct kvm_machine *kvm = to_kvm(machine);
 
-	if (kvm->arena_fd >= 0 || bytes > kvm->arena_bytes_max || quire_should_fail(FAIL_MACHINE))
+	if (kvm->base || bytes > kvm->arena_bytes_max || quire_should_fail(FAIL_MACHINE))
 		return -ENOMEM;
 
 	int error = map_twice(kvm, bytes);
@@ -110,8 +112,18 @@ void kvm_arena_destroy(struct quire_machine *machine, void *base, uint64_t bytes
 	pthread_mutex_unlock(&kvm->slots_lock);
 	munmap(kvm->slots_base, bytes);
 	munmap(base, bytes);
-	close(kvm->arena_fd);
-	kvm->arena_fd = -1;
+	kvm->base = kvm->slots_base = NULL;
+}
+
+/*
+ * Without hardware paging KVM keeps a page of its own for each table of ours, but by default only a
+ * few for an amount of memory that is mostly used densely. A program with its pages far apart has a
+ * table for each: KVM would forget some all the time. With hardware paging it has no effect.
+ */
+static void allow_shadow_pages(const struct kvm_machine *kvm, uint64_t online)
+{
+	ioctl(kvm->vm_fd, KVM_SET_NR_MMU_PAGES,
+	      max_u64(SHADOW_PAGES_MIN, (online >> PAGE_SHIFT) / FRAMES_PER_SHADOW_PAGE));
 }
 
 int kvm_arena_online(struct quire_machine *machine, uint64_t offset, uint64_t bytes)
@@ -127,6 +139,7 @@ int kvm_arena_online(struct quire_machine *machine, uint64_t offset, uint64_t by
 				     kvm->slots_base + offset, bytes);
 	if (!error) {
 		kvm->nr_sections++;
+		allow_shadow_pages(kvm, offset + bytes);
 		atomic_store_explicit(&kvm->online, offset + bytes, memory_order_release);
 	}
 	pthread_mutex_unlock(&kvm->slots_lock);

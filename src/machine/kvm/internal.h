@@ -58,10 +58,8 @@ struct kvm_machine {
 	int kvm_fd;  /* C */
 	int vm_fd;   /* C */
 	/* Arena. */
-	int arena_fd;         /* C while there is an instance; -1: none */
-	uint64_t arena_bytes; /* likewise */
-	char *base;           /* likewise: the core's mapping */
-	char *slots_base;     /* likewise: KVM's mapping */
+	char *base;       /* C while there is an instance: the core's mapping; NULL: none */
+	char *slots_base; /* likewise: KVM's mapping */
 	pthread_mutex_t slots_lock;
 	uint32_t nr_sections;    /* S: slots from KVM_SLOT_ARENA on */
 	_Atomic uint64_t online; /* written under S: bytes of the arena that have slots */

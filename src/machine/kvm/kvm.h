@@ -13,7 +13,8 @@
  *
  * revoke(): KVM without hardware paging keeps shadow entries that do not follow changes made from
  * the host. They go when the frame's address in the mapping that KVM was given is dropped by
- * madvise(MADV_DONTNEED) (the contents stay: it is a memfd, and the core has a mapping of its own);
+ * madvise(MADV_DONTNEED) (the contents stay: it is shared memory, and the core has a mapping of its
+ * own);
  * with hardware paging the same call flushes the TLBs. It returns when every CPU has left the
  * translation.
  *

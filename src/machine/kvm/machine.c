@@ -213,7 +213,7 @@ int kvm_machine_create(int fd_base, struct quire_machine **machine, char *why, s
 	}
 	kvm->machine.ops = &kvm_ops;
 	kvm->fd_base = fd_base;
-	kvm->kvm_fd = kvm->vm_fd = kvm->arena_fd = -1;
+	kvm->kvm_fd = kvm->vm_fd = -1;
 	pthread_mutex_init(&kvm->slots_lock, NULL);
 	pthread_mutex_init(&kvm->pool_lock, NULL);
 	list_init(&kvm->idle);
@@ -233,7 +233,7 @@ void kvm_machine_destroy(struct quire_machine *machine)
 {
 	struct kvm_machine *kvm = to_kvm(machine);
 
-	QUIRE_ASSERT(1, kvm->arena_fd < 0);
+	QUIRE_ASSERT(1, !kvm->base);
 	kvm_cpus_destroy(kvm);
 	if (kvm->vm_fd >= 0)
 		close(kvm->vm_fd);
