@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The calls against each other: threads that store and check, fork and look at what the child got,
- * move a range to and fro, advise, lock and evict, all in one mm. For the thread sanitizer, and for
- * the one property each thread can check alone: its own bytes stay what it last stored.
+ * move a range to and fro, advise, lock and evict, look at everything, all in one mm. For the
+ * thread sanitizer, and for the one property each thread can check alone: its own bytes stay what
+ * it last stored.
  */
 #include "core/call/fixture_test.h"
+#include "core/call/proc_view.h"
 
 #include <pthread.h>
 
@@ -146,11 +148,46 @@ static void *adviser(void *argument)
 	return NULL;
 }
 
+static int sum_resident(void *context, const struct mapping_report *report)
+{
+	*(uint64_t *)context += report->resident;
+	return 0;
+}
+
+/* Looks at everything, as /proc and a report do, and forgets what was accessed. */
+static void *observer(void *argument)
+{
+	struct worker *worker = argument;
+	struct shared *shared = worker->shared;
+
+	while (atomic_load(&shared->writers_left)) {
+		struct smaps_view smaps = {0};
+		uint64_t words[WRITERS * PAGES_EACH];
+		uint64_t resident = 0;
+		struct vma_view view;
+		struct mm_view whole;
+
+		for (uint64_t at = 0; mm_view_next(shared->mm, at, &view, &smaps); at = view.end)
+			expect(shared, view.start < view.end);
+		expect(shared, smaps.rss == smaps.shared_clean + smaps.shared_dirty +
+						    smaps.private_clean + smaps.private_dirty);
+		mm_pagemap(shared->mm, AT(0), ARRAY_SIZE(words), words);
+		mm_view(shared->mm, &whole);
+		expect(shared, whole.hiwater_vm >= whole.total_vm);
+		expect(shared, !mm_clear_refs(shared->mm, CLEAR_REFS_ALL));
+		expect(shared, !mapping_report(shared->quire, sum_resident, &resident));
+		expect(shared, !quire_set_anon_name(shared->mm, AT(prng_below(&worker->prng, 8)),
+						    PAGES(2), resident % 2 ? "odd" : NULL));
+	}
+	expect(shared, !quire_set_anon_name(shared->mm, AT(0), PAGES(10), NULL));
+	return NULL;
+}
+
 static void test_threads(void **state)
 {
 	struct fixture *f = *state;
 	struct shared shared = {.mm = f->mm, .quire = f->quire, .writers_left = WRITERS};
-	void *(*const roles[])(void *) = {writer, writer, forker, mover, adviser};
+	void *(*const roles[])(void *) = {writer, writer, forker, mover, adviser, observer};
 	struct worker workers[ARRAY_SIZE(roles)];
 	pthread_t threads[ARRAY_SIZE(roles)];
 
