@@ -61,7 +61,10 @@ bool host_syscall_in_window(uint64_t rip)
 
 int64_t host_syscall_interruptible(struct thread *thread, long nr, const uint64_t args[6])
 {
-	return host_syscall_checked(nr, args, &thread->signals.caught);
+	int64_t result = host_syscall_checked(nr, args, &thread->signals.caught);
+
+	thread->signals.not_begun = result == HOST_SYSCALL_NOT_BEGUN;
+	return thread->signals.not_begun ? -EINTR : result;
 }
 
 void signal_requeue(const siginfo_t *info)
@@ -228,6 +231,18 @@ int signal_init(struct process *process)
 	return error;
 }
 
+static void delete_timers(struct process *process)
+{
+	const uint32_t timers = atomic_exchange_explicit(&process->timers, 0, memory_order_relaxed);
+
+	for (uint32_t id = 0; id < timers; id++) {
+		const uint64_t args[6] = {id};
+
+		/* Many of them are gone already. */
+		(void)host_syscall(SYS_timer_delete, args);
+	}
+}
+
 void signal_exec(struct thread *thread)
 {
 	struct process *process = thread->process;
@@ -244,6 +259,7 @@ void signal_exec(struct thread *thread)
 	}
 	pthread_mutex_unlock(&process->signals.lock);
 	thread->signals.altstack = (stack_t){.ss_flags = SS_DISABLE};
+	delete_timers(process);
 }
 
 void signal_thread_start(struct thread *thread, const struct thread *parent)

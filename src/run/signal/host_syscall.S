@@ -59,7 +59,7 @@ host_syscall_instruction:
 	ret
 	.globl host_syscall_abort
 host_syscall_abort:
-	mov $-4, %rax /* -EINTR */
+	mov $-4096, %rax /* HOST_SYSCALL_NOT_BEGUN: no errno is so large */
 	ret
 	.cfi_endproc
 	.size host_syscall_checked, . - host_syscall_checked

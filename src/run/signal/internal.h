@@ -40,6 +40,8 @@ static inline uint64_t signal_bit(int signal)
 /* host_syscall.S */
 extern const char host_syscall_begin[], host_syscall_end[];
 extern const char host_syscall_window[], host_syscall_instruction[], host_syscall_abort[];
+/* Its answer when a signal kept it from beginning. */
+#define HOST_SYSCALL_NOT_BEGUN (-4096)
 int64_t host_syscall_checked(long nr, const uint64_t args[6], const volatile sig_atomic_t *caught);
 void host_sigreturn(void);
 

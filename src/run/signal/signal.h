@@ -51,9 +51,10 @@ struct thread_signals {
 	uint64_t mask;       /* O: the program's mask, bit i for signal i + 1 */
 	uint64_t saved_mask; /* O: to be put back after sigsuspend, ppoll, pselect, epoll_pwait */
 	bool restore_mask;   /* O */
-	volatile sig_atomic_t caught;  /* O: not 0: a signal waits in `info`, or somebody wants the
-					  thread's attention */
-	siginfo_t info;                /* O */
+	volatile sig_atomic_t caught; /* O: not 0: a signal waits in `info`, or somebody wants the
+					 thread's attention */
+	bool not_begun; /* O: what host_syscall_interruptible() did last was not to begin */
+	siginfo_t info; /* O */
 	siginfo_t held[SIGNALS_HELD];  /* O */
 	volatile sig_atomic_t nr_held; /* O */
 	bool forced;                   /* O: `fault` is to be delivered */

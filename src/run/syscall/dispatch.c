@@ -62,6 +62,17 @@ static enum syscall_restart restart_of(const struct syscall_row *row, int64_t re
 	return row->flags & SYSCALL_NOHAND ? RESTART_NOHAND : RESTART_NONE;
 }
 
+/*
+ * A call that goes on after handlers with SA_RESTART, and that a signal kept from beginning on the
+ * host, is made again after any handler: the signal came as if before it. So what never waits, as
+ * a read of a file, is not interrupted.
+ */
+static bool came_before(const struct thread *thread, const struct syscall_row *row, int64_t result)
+{
+	return (result == -EINTR || result == -EINTR_FINAL) && row->flags & SYSCALL_RESTART &&
+	       thread->signals.not_begun;
+}
+
 void syscall_dispatch(struct thread *thread)
 {
 	struct kvm_regs *regs = kvm_cpu_regs(thread->cpu);
@@ -81,9 +92,14 @@ void syscall_dispatch(struct thread *thread)
 	row = syscall_row(thread->syscall);
 	result = call_number(thread, row, args);
 	restart = restart_of(row, result);
-	if (result == -EINTR_FINAL)
-		result = -EINTR;
 	regs = kvm_cpu_regs(thread->cpu);
+	if (row && came_before(thread, row, result)) {
+		restart = RESTART_NONE;
+		regs->rip -= SYSCALL_BYTES;
+		result = thread->syscall;
+	} else if (result == -EINTR_FINAL) {
+		result = -EINTR;
+	}
 	regs->rax = (uint64_t)result;
 	signal_deliver(thread, restart);
 	thread->syscall = -1;
