@@ -3,6 +3,8 @@
 # Installs the Debian packages that building and testing Quire needs and that are missing. When none is missing it does
 # nothing and needs neither network nor privileges. On a system without dpkg it only looks for the commands and
 # libraries, and names the ones that are not there.
+#
+#   tools/deps.sh [PACKAGE...]      those packages instead
 set -uo pipefail
 
 packages=(
@@ -11,6 +13,7 @@ packages=(
 	libcmocka-dev
 	clang libclang-rt-14-dev clang-format clang-tidy cppcheck mandoc
 )
+[ $# -eq 0 ] || packages=("$@")
 commands=(cc c++ make meson ninja pkg-config python3 clang clang-format clang-tidy cppcheck mandoc)
 libraries=(liburing jansson libedit zlib cmocka)
 

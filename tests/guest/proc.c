@@ -287,10 +287,6 @@ static void case_mem(void)
 	show("  %.4s", area + PAGE);
 	show("what was never touched: %s",
 	     answer(pread(fd, got, 10, (off_t)(uintptr_t)area + 3 * PAGE)));
-	mprotect(area, PAGE, PROT_READ);
-	show("into a read-only page: %s", answer(pwrite(fd, "Forced", 6, (off_t)(uintptr_t)area)));
-	show("  %.6s", area);
-	show_mapping("  still", area);
 	munmap(area + 2 * PAGE, PAGE);
 	show("a hole: %s", answer(pread(fd, got, 10, (off_t)(uintptr_t)area + 2 * PAGE)));
 	show("across its edge: %s",

@@ -241,6 +241,7 @@ static void case_x87(void)
 
 	handle(SIGUSR1, spoil_registers, 0);
 	for (int i = 0; i < 3; i++) {
+		bool same = true;
 		long number = i == 0 ? SYS_getpid : i == 1 ? SYS_sched_yield : SYS_kill;
 		long arguments[2] = {i == 2 ? getpid() : 0, i == 2 ? SIGUSR1 : 0};
 
@@ -254,8 +255,10 @@ static void case_x87(void)
 			: "m"(control), "m"(mxcsr), "m"((uint32_t){0x1f80}), "r"(after),
 			  "r"(values), "r"(number), "r"(arguments)
 			: "rax", "rdi", "rsi", "rcx", "r11", "memory", "cc");
-		show("x87 %d: the same values: %d, control %#x, mxcsr %#x", i,
-		     !memcmp(values, after, sizeof(after)), control_after, mxcsr_after & ~0x3fu);
+		for (int k = 0; k < 4; k++)
+			same = same && values[k] == after[k];
+		show("x87 %d: the same values: %d, control %#x, mxcsr %#x", i, same, control_after,
+		     mxcsr_after & ~0x3fu);
 	}
 	signal(SIGUSR1, SIG_DFL);
 }

@@ -256,10 +256,10 @@ static void case_barrier(void)
 	uint64_t sum = 0;
 
 	pthread_barrier_init(&stage, NULL, FEW);
-	for (size_t i = 0; i < FEW; i++) {
+	for (size_t i = 0; i < FEW; i++)
 		cells[i] = i;
+	for (size_t i = 0; i < FEW; i++)
 		threads[i] = start(in_stages, (void *)i, 0);
-	}
 	for (size_t i = 0; i < FEW; i++) {
 		void *value;
 

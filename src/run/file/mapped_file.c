@@ -240,13 +240,19 @@ static int map_zero(const struct opened *opened, struct file **file)
 	return *file ? 0 : -ENOMEM;
 }
 
+/* The path as it was: maps says itself that a file is deleted. */
 static void find_path(struct opened *opened)
 {
+	static const char deleted[] = " (deleted)";
+	const ssize_t suffix = (ssize_t)sizeof(deleted) - 1;
 	char link[32];
 	ssize_t length;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", opened->fd);
 	length = readlink(link, opened->path, sizeof(opened->path) - 1);
+	if (opened->status.st_nlink == 0 && length > suffix &&
+	    memcmp(opened->path + length - suffix, deleted, (size_t)suffix) == 0)
+		length -= suffix;
 	opened->path[length < 0 ? 0 : length] = 0;
 }
 
