@@ -6,7 +6,6 @@
  */
 #include "core/fault/fault.h"
 #include "core/instance/test_instance.h"
-#include "core/reclaim/scan.h"
 #include "core/reclaim/vmscan.h"
 
 #include <quire/inject_store.h>
@@ -622,64 +621,6 @@ static void reclaim_is_repeatable(void **state)
 	assert_true(counts[0][EVENT_SWAP_OUT] > 0);
 }
 
-/* Evicting many pages takes few revocations. */
-static void revocations_are_batched(void **state)
-{
-	const uint64_t pages = 4 * SCAN_BATCH;
-	struct fixture f;
-	uint64_t base, before;
-
-	(void)state;
-	begin(&f, NULL, MEMCG_UNLIMITED >> PAGE_SHIFT, 2 * pages);
-	base = map(f.mm, pages, QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL);
-	store_all(f.mm, base, pages, 1);
-	before = f.test.machine.revokes;
-	while (quire_reclaim(f.test.quire, f.group, pages))
-		;
-	assert_int_equal(stat_read(&f.mm->rss, MM_ANONPAGES), 0);
-	/* For accessed bits and for entries; a scan begins with small batches. */
-	assert_true(f.test.machine.revokes - before <= pages / 4);
-	test_instance_check(&f.test);
-	expect_all(f.mm, base, pages, 1);
-	end(&f);
-}
-
-static struct {
-	uint8_t *byte;
-	void (*revoke)(struct quire_machine *machine, void *context,
-		       const struct quire_revoke *what);
-} late;
-
-static void late_revoke(struct quire_machine *machine, void *context,
-			const struct quire_revoke *what)
-{
-	if (late.byte)
-		*late.byte = 77;
-	late.revoke(machine, context, what);
-}
-
-/* A CPU that knows the page until it is revoked may store to it until then. */
-static void last_store_reaches_swap(void **state)
-{
-	struct fixture f;
-	uint64_t base;
-
-	(void)state;
-	begin(&f, NULL, BUDGET_PAGES, BUDGET_PAGES);
-	base = map(f.mm, 1, QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL);
-	test_store(f.mm, base, 5, NULL);
-	late.byte = (uint8_t *)f.test.quire->zone.base +
-		    (pte_pfn(pte_load(pte_find(f.mm, base))) << PAGE_SHIFT);
-	late.revoke = f.test.machine.ops.revoke;
-	f.test.machine.ops.revoke = late_revoke;
-	while (quire_reclaim(f.test.quire, f.group, 1))
-		;
-	f.test.machine.ops.revoke = late.revoke;
-	assert_int_equal(stat_read(&f.test.quire->events, EVENT_SWAP_OUT), 1);
-	assert_int_equal(test_load(f.mm, base, NULL), 77);
-	end(&f);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -702,8 +643,6 @@ int main(void)
 		cmocka_unit_test(pageout_evicts_and_keeps),
 		cmocka_unit_test(balancing_makes_room),
 		cmocka_unit_test(reclaim_is_repeatable),
-		cmocka_unit_test(revocations_are_batched),
-		cmocka_unit_test(last_store_reaches_swap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
