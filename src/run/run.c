@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/personality.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -20,11 +19,11 @@
 #include "run/exec/vdso.h"
 #include "run/file/background.h"
 #include "run/file/mapped_file.h"
+#include "run/file/sysv_shm.h"
 #include "run/report/report.h"
 #include "run/report/trace.h"
 #include "run/swap.h"
 
-#define QUERY_PERSONALITY 0xffffffffu
 /* Where limits say "unlimited", as many descriptors as Linux allows by default. */
 #define NOFILE_DEFAULT 1048576
 
@@ -186,7 +185,8 @@ static int create_parts(struct run *run, char *why, size_t why_bytes)
 	if (run->options.trace_file &&
 	    trace_create(run, run->options.trace_file, &run->trace, why, why_bytes) != 0)
 		return -EINVAL;
-	if (mapped_files_create(&run->files) || background_create(&run->background)) {
+	if (mapped_files_create(&run->files) || sysv_shm_create(run) ||
+	    background_create(&run->background)) {
 		snprintf(why, why_bytes, "%s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
@@ -222,8 +222,6 @@ int run_create(const struct run_options *options, struct run **created, char *wh
 		return -ENOMEM;
 	}
 	run->options = *options;
-	if (personality(QUERY_PERSONALITY) & ADDR_NO_RANDOMIZE)
-		run->options.no_aslr = true;
 	for (int i = 0; i < RLIM_NLIMITS; i++)
 		if (getrlimit(i, &limit) == 0)
 			run->host_limits[i] = limit;
@@ -243,6 +241,7 @@ void run_destroy(struct run *run)
 {
 	background_stop(run);
 	vdso_exit(run);
+	sysv_shm_destroy(run);
 	if (run->quire)
 		(void)quire_destroy(run->quire);
 	(void)trace_finish(run->trace);

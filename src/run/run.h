@@ -22,6 +22,7 @@ struct background;
 struct mapped_files;
 struct process;
 struct report;
+struct sysv_shm;
 struct trace;
 struct vdso;
 
@@ -51,6 +52,7 @@ struct run {
 	struct report *report;                   /* C: counters; never NULL */
 	struct trace *trace;                     /* C: NULL: none */
 	struct mapped_files *files;              /* C: see run/file/mapped_file.h */
+	struct sysv_shm *shm;                    /* C: see run/file/sysv_shm.h */
 	struct background *background;           /* C: see run/file/background.h */
 	int fd_base;                             /* C: first descriptor of Quire's own */
 	struct rlimit host_limits[RLIM_NLIMITS]; /* C: as Quire was started with */

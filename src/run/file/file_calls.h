@@ -10,5 +10,6 @@
 extern const struct syscall_family memory_calls;
 extern const struct syscall_family read_write_calls;
 extern const struct syscall_family file_range_calls;
+extern const struct syscall_family shm_calls;
 
 #endif

@@ -10,12 +10,11 @@
 #include "run/syscall/table.h"
 
 const struct syscall_family *const syscall_families[] = {
-	&memory_calls,     &open_calls,       &path_calls,          &directory_calls,
-	&xattr_calls,      &descriptor_calls, &ioctl_calls,         &time_calls,
-	&limit_calls,      &process_calls,    &prctl_calls,         &system_calls,
-	&exec_calls,       &task_calls,       &signal_calls,        &read_write_calls,
-	&file_range_calls, &poll_calls,       &socket_calls,        &message_calls,
-	&ipc_calls,        &mount_calls,      &other_process_calls, &refused_calls,
+	&memory_calls,     &open_calls,       &path_calls,  &directory_calls,     &xattr_calls,
+	&descriptor_calls, &ioctl_calls,      &time_calls,  &limit_calls,         &process_calls,
+	&prctl_calls,      &system_calls,     &exec_calls,  &task_calls,          &signal_calls,
+	&read_write_calls, &file_range_calls, &shm_calls,   &poll_calls,          &socket_calls,
+	&message_calls,    &ipc_calls,        &mount_calls, &other_process_calls, &refused_calls,
 };
 const uint32_t nr_syscall_families = ARRAY_SIZE(syscall_families);
 

@@ -198,9 +198,5 @@ static const struct syscall_row rows[] = {
 	ROW_OWN(mq_notify, HOW_HOST, 0, NULL, A_FD(mqdes), A_IN(sevp, 64)),
 	ROW_HOST(mq_getsetattr, 0, A_FD(mqdes), A_IN(newattr, BYTES_MQ_ATTR),
 		 A_OUT(oldattr, BYTES_MQ_ATTR)),
-	ROW_REFUSED(shmget, ENOSYS, "memory of System V would be the host's"),
-	ROW_REFUSED(shmat, ENOSYS, "memory of System V would be the host's"),
-	ROW_REFUSED(shmdt, ENOSYS, "memory of System V would be the host's"),
-	ROW_REFUSED(shmctl, ENOSYS, "memory of System V would be the host's"),
 };
 SYSCALL_FAMILY(ipc_calls, "Semaphores and message queues", rows);
