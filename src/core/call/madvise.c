@@ -151,10 +151,9 @@ int64_t do_process_madvise(struct mm_struct *mm, const struct quire_range *parts
 	const struct behavior *behavior = find_behavior(advice);
 	uint64_t done = 0;
 
-	if (!behavior)
-		return -EINVAL;
 	for (uint64_t i = 0; i < count; i++) {
-		int error = madvise_one(mm, parts[i].address, parts[i].length, behavior);
+		int error = behavior ? madvise_one(mm, parts[i].address, parts[i].length, behavior)
+				     : -EINVAL;
 
 		if (error)
 			return done ? (int64_t)done : error;

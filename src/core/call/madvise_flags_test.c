@@ -91,6 +91,7 @@ static void test_process_madvise(void **state)
 	assert_error(quire_process_madvise(f->mm, unaligned, 2, QUIRE_MADV_COLD), EINVAL);
 	assert_error(quire_process_madvise(f->mm, ranges, 1, 99), EINVAL);
 	assert_int_equal(quire_process_madvise(f->mm, ranges, 0, QUIRE_MADV_COLD), 0);
+	assert_int_equal(quire_process_madvise(f->mm, ranges, 0, 99), 0);
 	assert_int_equal(quire_process_madvise(f->mm, empty_first, 2, QUIRE_MADV_COLD), PAGE_SIZE);
 }
 

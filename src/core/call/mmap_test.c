@@ -43,7 +43,7 @@ static struct file *zero_file(struct mm_struct *mm, uint32_t mode)
 	struct inode *inode;
 	struct file *file;
 
-	assert_int_equal(dev_zero_create(mm->quire, &inode), 0);
+	assert_int_equal(dev_zero_create(mm->quire, 0, 0, &inode), 0);
 	file = file_alloc(inode, mode);
 	assert_non_null(file);
 	iput(inode);

@@ -159,8 +159,9 @@ void iget(struct inode *inode);
 void iput(struct inode *inode);
 /* The list of inodes against the tree and the list of idle ones. Nothing under way. */
 void inodes_validate(struct quire *quire, struct check_report *report);
-/* The object behind /dev/zero. 0 and a reference, or -ENOMEM. */
-QUIRE_MUST_CHECK int dev_zero_create(struct quire *quire, struct inode **inode);
+/* The object behind /dev/zero, which is dev:ino on the host. 0 and a reference, or -ENOMEM. */
+QUIRE_MUST_CHECK int dev_zero_create(struct quire *quire, uint64_t dev, uint64_t ino,
+				     struct inode **inode);
 /* quire_destroy: writes back what can be, then frees every inode that is left, dirty or not. The
  * first write error, or 0. No mm is left. */
 int inodes_destroy(struct quire *quire);

@@ -287,7 +287,7 @@ static void dev_zero_reads_and_takes_anything(void **state)
 	struct file *file;
 	uint8_t buffer[5000];
 
-	assert_int_equal(dev_zero_create(fixture->quire, &inode), 0);
+	assert_int_equal(dev_zero_create(fixture->quire, 0, 0, &inode), 0);
 	file = file_alloc(inode, FMODE_READ | FMODE_WRITE);
 	iput(inode);
 	assert_true(file_is_dev_zero(file));

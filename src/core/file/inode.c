@@ -40,10 +40,10 @@ static void address_space_init(struct address_space *mapping, struct inode *inod
 	rwlock_init(&mapping->invalidate_lock, LOCK_INVALIDATE);
 }
 
-/* What follows the last slash of a regular file's path. */
+/* What follows the last slash of a path; objects in memory have names. */
 static const char *name_of(const char *path, enum inode_kind kind)
 {
-	const char *slash = kind == INODE_REGULAR ? strrchr(path, '/') : NULL;
+	const char *slash = kind == INODE_SHMEM ? NULL : strrchr(path, '/');
 
 	return slash ? slash + 1 : path;
 }
@@ -69,13 +69,9 @@ static struct inode *inode_alloc(struct quire *quire, const char *path, enum ino
 
 void inode_label(const struct inode *inode, const char *path, char label[INODE_LABEL])
 {
-	const char *format = "%s";
+	const bool object = inode->kind == INODE_SHMEM && !inode->special;
 
-	if (inode->kind == INODE_SHMEM && !inode->special)
-		format = "/%s (deleted)";
-	else if (inode->kind == INODE_ZERO)
-		format = "/dev/%s";
-	snprintf(label, INODE_LABEL, format, path);
+	snprintf(label, INODE_LABEL, object ? "/%s (deleted)" : "%s", path);
 }
 
 static void keep_stat(const struct inode *inode)
@@ -340,12 +336,14 @@ int shmem_create(struct quire *quire, const char *name, uint64_t bytes, bool nor
 	return 0;
 }
 
-int dev_zero_create(struct quire *quire, struct inode **result)
+int dev_zero_create(struct quire *quire, uint64_t dev, uint64_t ino, struct inode **result)
 {
-	struct inode *inode = inode_alloc(quire, "zero", INODE_ZERO);
+	struct inode *inode = inode_alloc(quire, "/dev/zero", INODE_ZERO);
 
 	if (!inode)
 		return -ENOMEM;
+	inode->dev = dev;
+	inode->ino = ino;
 	inode_publish(inode);
 	*result = inode;
 	return 0;

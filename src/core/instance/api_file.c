@@ -91,7 +91,7 @@ int quire_shm_create(struct quire *quire, const char *name, uint64_t bytes, quir
 int quire_open_zero(struct quire *quire, quire_file **file)
 {
 	struct inode *inode;
-	int error = dev_zero_create(quire, &inode);
+	int error = dev_zero_create(quire, 0, 0, &inode);
 
 	if (!error)
 		error = open_inode(inode, inode->name, FMODE_READ | FMODE_WRITE, file);

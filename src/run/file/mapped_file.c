@@ -231,7 +231,8 @@ static int map_zero(const struct opened *opened, struct file **file)
 	const uint32_t mode =
 		(opened->flags & O_ACCMODE) == O_RDWR ? FMODE_READ | FMODE_WRITE : FMODE_READ;
 	struct inode *inode;
-	int error = dev_zero_create(opened->run->quire, &inode);
+	int error = dev_zero_create(opened->run->quire, opened->status.st_dev,
+				    opened->status.st_ino, &inode);
 
 	if (error)
 		return error;
