@@ -271,6 +271,7 @@ struct quire_exec {
 	uint32_t nr_auxv;
 	const char *platform;        /* AT_PLATFORM's string; NULL: none */
 	const unsigned char *random; /* AT_RANDOM's 16 bytes; NULL: from the instance's seed */
+	bool no_randomize;           /* the layout is not random, whatever the instance's seed */
 	uint64_t entry;              /* out */
 	uint64_t stack_pointer;      /* out */
 	uint64_t auxv_address;       /* out: where the vector stands in the mm ... */

@@ -67,7 +67,7 @@ static void release_exec(struct exec_state *state)
 }
 
 /* The mm forgets the old program. */
-static void reset_mm(struct mm_struct *mm)
+static void reset_mm(struct mm_struct *mm, bool no_randomize)
 {
 	exit_mmap(mm);
 	mmap_write_lock(mm);
@@ -75,6 +75,7 @@ static void reset_mm(struct mm_struct *mm)
 	mm->start_stack = mm->arg_start = mm->arg_end = mm->env_start = mm->env_end = 0;
 	mm->def_flags &= ~(uint64_t)VM_LOCKED_MASK;
 	mm->mdwe = mdwe_inherited(mm);
+	mm->no_randomize = no_randomize;
 	arch_pick_mmap_layout(mm);
 	mmap_write_unlock(mm);
 }
@@ -202,10 +203,10 @@ int do_execve(struct mm_struct *mm, struct quire_exec *exec)
 
 	exec->lost = !error;
 	if (!error) {
-		reset_mm(mm);
+		reset_mm(mm, exec->no_randomize);
 		error = fill_mm(&state);
 		if (error)
-			reset_mm(mm);
+			reset_mm(mm, exec->no_randomize);
 	}
 	release_exec(&state);
 	return error;

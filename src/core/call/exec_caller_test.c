@@ -199,13 +199,43 @@ static void test_too_many_entries(void **state)
 	assert_int_equal(caller.begun, 0);
 }
 
+static int setup_random(void **state)
+{
+	static struct fixture f;
+
+	fixture_create(&f, (struct quire_params){.memory = (uint64_t)8 << 20, .seed = 5});
+	*state = &f;
+	return 0;
+}
+
+/* With a seed addresses differ from one execve to the next, but not when it says so. */
+static void test_no_randomize(void **state)
+{
+	struct caller caller = {.f = *state};
+	uint64_t stacks[4];
+
+	for (int i = 0; i < 4; i++) {
+		struct quire_exec program = {.no_randomize = i < 2};
+
+		assert_ok(exec(&caller, &program));
+		stacks[i] = program.stack_pointer;
+	}
+	assert_int_equal(stacks[0], stacks[1]);
+	assert_int_not_equal(stacks[1], stacks[2]);
+	assert_int_not_equal(stacks[2], stacks[3]);
+}
+
 #define rule(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		rule(test_auxv),          rule(test_without_platform), rule(test_refused_before),
-		rule(test_failed_behind), rule(test_too_many_entries),
+		rule(test_auxv),
+		rule(test_without_platform),
+		rule(test_refused_before),
+		rule(test_failed_behind),
+		rule(test_too_many_entries),
+		cmocka_unit_test_setup_teardown(test_no_randomize, setup_random, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,8 @@
  *              room for the stack to grow (LIMIT_STACK, 128 MiB at least), and its guard gap
  *   task_size  the stack, growing down
  *
- * With a seed in the instance each of the last four moves by a random number of pages.
+ * With a seed in the instance each of the last four moves by a random number of pages, unless the
+ * mm is not to be randomised.
  */
 #include "core/instance/instance.h"
 #include "core/vma/mm.h"
@@ -24,12 +25,18 @@
 #define MMAP_RANDOM_PAGES ((uint64_t)1 << 28)
 #define BRK_RANDOM_PAGES ((uint64_t)1 << 13)
 
-/* Bytes, a whole number of pages below `pages`; 0 without a seed. */
-static uint64_t random_offset(struct quire *quire, uint64_t pages)
+static bool is_randomized(const struct mm_struct *mm)
 {
+	return mm->quire->params.seed && !mm->no_randomize;
+}
+
+/* Bytes, a whole number of pages below `pages`; 0 when nothing is random. */
+static uint64_t random_offset(struct mm_struct *mm, uint64_t pages)
+{
+	struct quire *quire = mm->quire;
 	uint64_t page;
 
-	if (!quire->params.seed)
+	if (!is_randomized(mm))
 		return 0;
 	spin_lock(&quire->prng_lock);
 	page = prng_below(&quire->prng, pages);
@@ -42,23 +49,22 @@ void arch_pick_mmap_layout(struct mm_struct *mm)
 	uint64_t pad = STACK_GUARD_GAP;
 	uint64_t gap = mm->limit[LIMIT_STACK];
 
-	if (mm->quire->params.seed)
+	if (is_randomized(mm))
 		pad += STACK_RANDOM_PAGES << PAGE_SHIFT;
 	if (gap + pad > gap)
 		gap += pad;
 	gap = min_u64(max_u64(gap, STACK_GAP_MIN), STACK_GAP_MAX);
-	mm->mmap_base =
-		PAGE_ALIGN(mm->task_size - gap - random_offset(mm->quire, MMAP_RANDOM_PAGES));
+	mm->mmap_base = PAGE_ALIGN(mm->task_size - gap - random_offset(mm, MMAP_RANDOM_PAGES));
 }
 
 uint64_t randomize_stack_top(struct mm_struct *mm)
 {
-	return mm->task_size - random_offset(mm->quire, STACK_RANDOM_PAGES);
+	return mm->task_size - random_offset(mm, STACK_RANDOM_PAGES);
 }
 
 uint64_t elf_et_dyn_base(struct mm_struct *mm)
 {
-	return PAGE_ALIGN_DOWN(ELF_ET_DYN_BASE) + random_offset(mm->quire, MMAP_RANDOM_PAGES);
+	return PAGE_ALIGN_DOWN(ELF_ET_DYN_BASE) + random_offset(mm, MMAP_RANDOM_PAGES);
 }
 
 uint64_t elf_et_dyn_brk(struct mm_struct *mm)
@@ -68,5 +74,5 @@ uint64_t elf_et_dyn_brk(struct mm_struct *mm)
 
 uint64_t arch_randomize_brk(struct mm_struct *mm, uint64_t brk)
 {
-	return PAGE_ALIGN(brk) + random_offset(mm->quire, BRK_RANDOM_PAGES);
+	return PAGE_ALIGN(brk) + random_offset(mm, BRK_RANDOM_PAGES);
 }

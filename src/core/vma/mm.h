@@ -174,6 +174,7 @@ struct mm_struct {
 	uint64_t locked_vm;                                  /* M: pages */
 	uint64_t def_flags;        /* M: VM_LOCKED and VM_LOCKONFAULT by mlockall(MCL_FUTURE) */
 	uint64_t limit[MM_LIMITS]; /* M: bytes, soft limits */
+	bool no_randomize;         /* M: ADDR_NO_RANDOMIZE of personality(2), as exec found it */
 	bool may_lock;             /* M: CAP_IPC_LOCK: LIMIT_MEMLOCK does not apply */
 	uint32_t mdwe;             /* M: QUIRE_MDWE_* */
 	_Atomic bool oom_killed;   /* A: an OOM verdict fell on it */

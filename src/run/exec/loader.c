@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/personality.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,6 +29,7 @@
 #include "run/task/futex.h"
 
 #define RANDOM_BYTES 16
+#define QUERY_PERSONALITY 0xffffffffu
 
 /* One load under way. */
 struct loading {
@@ -322,6 +324,7 @@ static int exec_file(struct loading *loading, bool *lost)
 		.begin = leave_old_space,
 		.mapped = map_vdso,
 		.platform = "x86_64",
+		.no_randomize = personality(QUERY_PERSONALITY) & ADDR_NO_RANDOMIZE,
 	};
 	int error;
 
