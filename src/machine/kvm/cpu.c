@@ -89,21 +89,22 @@ static void reset_registers(struct kvm_cpu *cpu)
 
 static int set_msrs(struct kvm_cpu *cpu)
 {
-	struct {
-		struct kvm_msrs header;
-		struct kvm_msr_entry entries[4];
-	} msrs = {
-		.header.nmsrs = 4,
-		.entries = {{.index = MSR_STAR, .data = STAR_SELECTORS},
-			    {.index = MSR_LSTAR, .data = STUB_SYSCALL},
-			    {.index = MSR_CSTAR, .data = STUB_SYSCALL},
-			    {.index = MSR_SYSCALL_MASK, .data = SYSCALL_MASK}},
+	static const struct kvm_msr_entry entries[] = {
+		{.index = MSR_STAR, .data = STAR_SELECTORS},
+		{.index = MSR_LSTAR, .data = STUB_SYSCALL},
+		{.index = MSR_CSTAR, .data = STUB_SYSCALL},
+		{.index = MSR_SYSCALL_MASK, .data = SYSCALL_MASK},
 	};
-	int set = ioctl(cpu->fd, KVM_SET_MSRS, &msrs);
+	_Alignas(struct kvm_msrs) char buffer[sizeof(struct kvm_msrs) + sizeof(entries)];
+	struct kvm_msrs *msrs = (struct kvm_msrs *)buffer;
+	int set;
 
+	*msrs = (struct kvm_msrs){.nmsrs = ARRAY_SIZE(entries)};
+	memcpy(msrs->entries, entries, sizeof(entries));
+	set = ioctl(cpu->fd, KVM_SET_MSRS, msrs);
 	if (set < 0)
 		return -errno;
-	return set == (int)msrs.header.nmsrs ? 0 : -EIO;
+	return set == (int)ARRAY_SIZE(entries) ? 0 : -EIO;
 }
 
 /* Whether the guest reads the host's time stamp counter. */

@@ -33,8 +33,10 @@ enum {
 	KERNEL_PAGE_STUB,
 	KERNEL_PAGE_CPU, /* the first CPU's: descriptor table, task state, stack */
 	KVM_CPUS_MAX = 1024,
+	/* The first CPU's two, for the program too: where SYSCALL may land, and the call area. */
+	KERNEL_PAGE_CALLS = KERNEL_PAGE_CPU + KVM_CPUS_MAX,
 	/* Not mapped in the guest: the tables that map the others. */
-	KERNEL_PAGE_TABLES = KERNEL_PAGE_CPU + KVM_CPUS_MAX,
+	KERNEL_PAGE_TABLES = KERNEL_PAGE_CALLS + 2 * KVM_CPUS_MAX,
 	KERNEL_TABLES = 2 + (KERNEL_PAGE_TABLES + 511) / 512,
 	KERNEL_PAGES = KERNEL_PAGE_TABLES + KERNEL_TABLES
 };
@@ -71,13 +73,14 @@ struct kvm_machine {
 	char *kernel;        /* C */
 	uint64_t kernel_gpa; /* C */
 	/* CPUs. */
-	struct kvm_cpuid2 *cpuid; /* C */
-	uint64_t xfeatures;       /* C: XCR0 */
-	uint32_t xsave_bytes;     /* C: standard format of those features */
-	uint32_t kvm_xsave_bytes; /* C: what KVM reads and writes */
-	uint64_t cr4;             /* C */
-	size_t run_bytes;         /* C: of struct kvm_run and what follows it */
-	_Atomic bool tsc_differs; /* A: a CPU's time stamp counter is not the host's */
+	struct kvm_cpuid2 *cpuid;       /* C */
+	uint64_t xfeatures;             /* C: XCR0 */
+	uint32_t xsave_bytes;           /* C: standard format of those features */
+	uint32_t kvm_xsave_bytes;       /* C: what KVM reads and writes */
+	uint64_t cr4;                   /* C */
+	size_t run_bytes;               /* C: of struct kvm_run and what follows it */
+	_Atomic bool syscall_in_ring_3; /* A: a CPU has been seen to stay there */
+	_Atomic bool tsc_differs;       /* A: a CPU's time stamp counter is not the host's */
 	pthread_mutex_t pool_lock;
 	uint32_t nr_cpus;         /* P: that KVM has */
 	uint32_t nr_cpus_max;     /* C */
@@ -85,6 +88,15 @@ struct kvm_machine {
 	struct list_head retired; /* P: CPUs that broke */
 	uint32_t cpus_out;        /* P: CPUs in their owners' hands */
 };
+
+/* Who may look at a CPU's state and its program's calls. */
+enum {
+	HOLDER_OWNER,
+	HOLDER_GUEST, /* nobody: it runs */
+	HOLDER_SERVER
+};
+
+struct kvm_call_area;
 
 struct kvm_cpu {
 	struct kvm_machine *machine; /* C */
@@ -96,10 +108,13 @@ struct kvm_cpu {
 	 * run->kvm_dirty_regs says what KVM must take from there.
 	 */
 	struct kvm_run *run;
-	char *page;   /* C: the CPU's kernel page */
-	void *xsave;  /* O: for ioctls */
-	quire_mm *mm; /* O */
-	bool broken;  /* O: not to be used again */
+	char *page;                      /* C: the CPU's kernel page */
+	void *xsave;                     /* O: for ioctls */
+	quire_mm *mm;                    /* O */
+	bool broken;                     /* O: not to be used again */
+	bool calls;                      /* O: SYSCALL lands in the CPU's call page */
+	struct kvm_call_area *call_area; /* C */
+	_Atomic uint32_t holder;         /* A: HOLDER_* */
 };
 
 static inline struct kvm_machine *to_kvm(const struct quire_machine *machine)
@@ -139,6 +154,26 @@ uint64_t kvm_kernel_task_address(const struct kvm_cpu *cpu);
 /* What CPUs can do: fills in kvm->cpuid, xfeatures, cr4 and sizes. 0, -errno. (cpuid.c) */
 QUIRE_MUST_CHECK int kvm_cpuid_create(struct kvm_machine *kvm);
 
+/*
+ * Calls without an exit. (call.c) The owner lets go of the CPU before each run and takes it back
+ * behind it, waiting for the end of a call that is being served.
+ */
+void kvm_call_init_cpu(struct kvm_cpu *cpu);
+uint64_t kvm_call_address(const struct kvm_cpu *cpu);
+void kvm_call_enter_guest(struct kvm_cpu *cpu);
+void kvm_call_leave_guest(struct kvm_cpu *cpu);
+enum kvm_call_progress {
+	KVM_CALL_NONE,     /* the CPU was not in its call page */
+	KVM_CALL_MADE,     /* registers are as SYSCALL left them: the call is to be served */
+	KVM_CALL_ANSWERED, /* the same, but with the result in rax */
+};
+/* The CPU was stopped anywhere; puts the registers in order. */
+enum kvm_call_progress kvm_call_progress(struct kvm_cpu *cpu);
+/* SYSCALL has arrived in the supervisor's stub. True: it was answered meanwhile, as above. */
+bool kvm_call_exits(struct kvm_cpu *cpu);
+
+/* Where SYSCALL jumps. 0 or -errno. (cpu.c) */
+QUIRE_MUST_CHECK int kvm_cpu_set_syscall_entry(struct kvm_cpu *cpu, uint64_t address);
 /* The next run goes on in ring 3. (cpu.c) */
 void kvm_cpu_enter_user_mode(struct kvm_cpu *cpu);
 /* Destroys all CPUs, which are in nobody's hands. (cpu.c) */

@@ -6,6 +6,7 @@
 #include "machine/kvm/fixture_test.h"
 
 #include "base/fail.h"
+#include "core/pgtable/pgtable.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -441,6 +442,48 @@ static void failures_leave_nothing(void **state)
 GUEST_CODE(tsc, "rdtsc\n"
 		"syscall\n");
 
+GUEST_CODE(stray, "mov (%rdi), %rax\n"
+		  "syscall\n");
+
+/* An entry that leads to where the guest has no memory, as it must never be. */
+static void a_broken_cpu_says_so(void **state)
+{
+	const uint64_t address = (uint64_t)1 << PGD_SHIFT;
+	struct kvm_cpu *cpu, *other;
+	char text[128] = "";
+	struct fixture f;
+	pte_t *pte;
+
+	(void)state;
+	require_kvm();
+	fixture_create(&f, 4 << 20);
+	pte = pte_alloc(f.mm, address);
+	assert_non_null(pte);
+	set_pte(pte, pfn_pte((1 << 30) >> PAGE_SHIFT, PTE_PRESENT | PTE_USER | PTE_WRITE));
+	assert_int_equal(kvm_cpu_create(f.machine, &cpu), 0);
+	kvm_cpu_switch(cpu, f.mm);
+	load_code(&f, cpu, CODE(stray));
+	kvm_cpu_regs(cpu)->rdi = address + 16;
+	do
+		kvm_cpu_run(cpu, &f.exit);
+	while (f.exit.reason == KVM_CPU_FAULT &&
+	       !quire_handle_fault(f.mm, f.exit.address, f.exit.access,
+				   &(enum quire_signal){QUIRE_SIGNAL_NONE}));
+	assert_int_equal(f.exit.reason, KVM_CPU_BROKEN);
+	kvm_describe_broken(&f.exit, text, sizeof(text));
+	assert_true(strlen(text) > 10);
+	pte_exchange(pte, 0);
+	kvm_cpu_switch(cpu, NULL);
+	kvm_cpu_destroy(cpu);
+	assert_int_equal(kvm_cpu_create(f.machine, &other), 0);
+	assert_ptr_not_equal(other, cpu);
+	kvm_cpu_destroy(other);
+	/* Nobody else is the worse for it. */
+	run_code(&f, CODE(tsc));
+	assert_int_equal(f.exit.reason, KVM_CPU_SYSCALL);
+	fixture_destroy(&f);
+}
+
 static void the_clock_is_the_hosts(void **state)
 {
 	uint64_t before, after, tsc;
@@ -474,6 +517,7 @@ int main(void)
 		cmocka_unit_test(cpus_run_out_at_the_limit),
 		cmocka_unit_test(descriptors_lie_at_the_base),
 		cmocka_unit_test(failures_leave_nothing),
+		cmocka_unit_test(a_broken_cpu_says_so),
 		cmocka_unit_test(the_clock_is_the_hosts),
 	};
 
