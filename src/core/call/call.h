@@ -48,7 +48,7 @@ QUIRE_MUST_CHECK int mm_populate(struct mm_struct *mm, uint64_t start, uint64_t 
 QUIRE_MUST_CHECK int do_mincore(struct mm_struct *mm, uint64_t start, uint64_t length,
 				unsigned char *vector);
 /* process_madvise(2) of a process on itself: bytes of the parts that were advised, or the error of
- * the first, or -EINVAL (no such advice). (madvise.c) */
+ * the first (-EINVAL when there is no such advice). (madvise.c) */
 int64_t do_process_madvise(struct mm_struct *mm, const struct quire_range *parts, uint64_t count,
 			   int advice);
 /* (mseal.c) */

@@ -94,7 +94,7 @@ int quire_open_zero(struct quire *quire, quire_file **file)
 	int error = dev_zero_create(quire, 0, 0, &inode);
 
 	if (!error)
-		error = open_inode(inode, inode->name, FMODE_READ | FMODE_WRITE, file);
+		error = open_inode(inode, inode->path, FMODE_READ | FMODE_WRITE, file);
 	return api_status(error);
 }
 

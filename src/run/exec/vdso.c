@@ -89,7 +89,7 @@ void vdso_exit(struct run *run)
 int vdso_map(struct run *run, struct mm_struct *mm, uint64_t *address)
 {
 	const struct special_mapping mappings[] = {
-		{run->vdso->clock, VM_READ | VM_MAYREAD},
+		{run->vdso->clock, VM_READ | VM_MAYREAD | VM_IO | VM_PFNMAP | VM_DONTDUMP},
 		{run->vdso->image, VM_READ | VM_EXEC | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC},
 	};
 	const int64_t start = install_special_mappings(mm, mappings, ARRAY_SIZE(mappings));
