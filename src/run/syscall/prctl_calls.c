@@ -7,6 +7,7 @@
 #include <linux/prctl.h>
 #include <string.h>
 
+#include "run/file/memory_calls.h"
 #include "run/syscall/bounce.h"
 #include "run/syscall/families.h"
 #include "run/syscall/rows.h"
@@ -73,6 +74,10 @@ static int64_t get_auxv(struct thread *thread, const uint64_t args[6])
 
 static int64_t sys_prctl(struct thread *thread, const uint64_t args[6])
 {
+	int64_t result;
+
+	if (memory_prctl(thread, args, &result))
+		return result;
 	switch ((uint32_t)args[0]) {
 	case PR_SET_NAME:
 		return set_name(thread, args);
@@ -112,8 +117,6 @@ static int64_t sys_prctl(struct thread *thread, const uint64_t args[6])
 	case PR_GET_SPECULATION_CTRL:
 	case PR_GET_IO_FLUSHER:
 		return host_syscall(__NR_prctl, args);
-	case PR_SET_MM:
-		return -EPERM;
 	default:
 		return -EINVAL;
 	}
@@ -122,7 +125,8 @@ static int64_t sys_prctl(struct thread *thread, const uint64_t args[6])
 static const struct syscall_row rows[] = {
 	ROW_OWN(prctl, HOW_HOST, 0,
 		"names, death signal, dumpable, capabilities, timer slack, subreaper, "
-		"no_new_privs, auxiliary vector; EINVAL for all else",
+		"no_new_privs, auxiliary vector; names and protection of memory by Quire; "
+		"EINVAL for all else",
 		A_INT(op), A_LONG(arg2), A_LONG(arg3), A_LONG(arg4), A_LONG(arg5)),
 };
 SYSCALL_FAMILY(prctl_calls, "Process control", rows);
