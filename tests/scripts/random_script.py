@@ -25,6 +25,7 @@ ADVICES = (
     + ["dontfork", "dofork", "wipeonfork", "keeponfork", "cold", "willneed", "normal", "random", "sequential"]
     + ["populate_read", "populate_write", "remove"] * 2
     + ["guard_install", "guard_remove"] * 2
+    + ["hugepage", "nohugepage", "mergeable", "unmergeable", "dontdump", "dodump", "dontneed_locked"]
 )
 
 
@@ -109,6 +110,10 @@ class Writer:
     def madvise(self):
         self.add(f"madvise {self.address()} {self.pages()}p {self.random.choice(ADVICES)}")
 
+    def remap(self):
+        offset = self.random.randrange(FILE_PAGES + 2)
+        self.add(f"remap_file_pages {self.address()} {self.pages(4)}p {offset}p")
+
     def lock(self):
         self.add(f"{self.random.choice(['mlock', 'munlock', 'munlock'])} {self.address()} {self.pages()}p")
 
@@ -183,7 +188,7 @@ class Writer:
         self.add("mmap k1 4p rw shared,anon")
         actions = (
             [self.mmap_fixed] * 16 + [self.mmap_anywhere] * 2 + [self.munmap] * 3 + [self.mprotect] * 8
-            + [self.mremap] * 9 + [self.madvise] * 10 + [self.lock] * 3 + [self.msync] * 2
+            + [self.mremap] * 9 + [self.madvise] * 10 + [self.lock] * 3 + [self.remap] * 3 + [self.msync] * 2
             + [self.load] * 12 + [self.store] * 14 + [self.fill] * 4 + [self.sum] * 3 + [self.file] * 10
             + [self.brk] * 2 + [self.process] * 6 + [self.evict] * 4
         )
