@@ -87,24 +87,23 @@ static void reset_registers(struct kvm_cpu *cpu)
 	__atomic_store_n(&cpu->run->immediate_exit, 0, __ATOMIC_RELAXED);
 }
 
-static int set_msrs(struct kvm_cpu *cpu)
+int kvm_cpu_set_syscall_entry(struct kvm_cpu *cpu, uint64_t address)
 {
-	static const struct kvm_msr_entry entries[] = {
-		{.index = MSR_STAR, .data = STAR_SELECTORS},
-		{.index = MSR_LSTAR, .data = STUB_SYSCALL},
-		{.index = MSR_CSTAR, .data = STUB_SYSCALL},
-		{.index = MSR_SYSCALL_MASK, .data = SYSCALL_MASK},
+	struct {
+		struct kvm_msrs header;
+		struct kvm_msr_entry entries[4];
+	} msrs = {
+		.header.nmsrs = 4,
+		.entries = {{.index = MSR_STAR, .data = STAR_SELECTORS},
+			    {.index = MSR_LSTAR, .data = address},
+			    {.index = MSR_CSTAR, .data = STUB_SYSCALL},
+			    {.index = MSR_SYSCALL_MASK, .data = SYSCALL_MASK}},
 	};
-	_Alignas(struct kvm_msrs) char buffer[sizeof(struct kvm_msrs) + sizeof(entries)];
-	struct kvm_msrs *msrs = (struct kvm_msrs *)buffer;
-	int set;
+	int set = ioctl(cpu->fd, KVM_SET_MSRS, &msrs);
 
-	*msrs = (struct kvm_msrs){.nmsrs = ARRAY_SIZE(entries)};
-	memcpy(msrs->entries, entries, sizeof(entries));
-	set = ioctl(cpu->fd, KVM_SET_MSRS, msrs);
 	if (set < 0)
 		return -errno;
-	return set == (int)ARRAY_SIZE(entries) ? 0 : -EIO;
+	return set == (int)msrs.header.nmsrs ? 0 : -EIO;
 }
 
 /* Whether the guest reads the host's time stamp counter. */
@@ -134,7 +133,7 @@ static int set_up(struct kvm_cpu *cpu)
 	if (ioctl(cpu->fd, KVM_SET_SREGS, &cpu->run->s.regs.sregs) ||
 	    ioctl(cpu->fd, KVM_SET_XCRS, &xcrs))
 		return -errno;
-	error = set_msrs(cpu);
+	error = kvm_cpu_set_syscall_entry(cpu, STUB_SYSCALL);
 	if (error)
 		return error;
 	if (!follow_host_tsc(cpu))
@@ -199,6 +198,7 @@ static int create_cpu(struct kvm_machine *kvm, struct kvm_cpu **created)
 	}
 	cpu->run = run;
 	kvm_kernel_init_cpu(cpu);
+	kvm_call_init_cpu(cpu);
 	error = set_up(cpu);
 	if (error) {
 		free_cpu(cpu);
@@ -240,6 +240,7 @@ void kvm_cpu_destroy(struct kvm_cpu *cpu)
 	struct kvm_machine *kvm = cpu->machine;
 
 	cpu->mm = NULL;
+	kvm_calls_open(cpu, false);
 	if (!cpu->broken) {
 		reset_registers(cpu);
 		kvm_cpu_reset_fpu(cpu);

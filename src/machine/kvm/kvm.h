@@ -99,6 +99,29 @@ void kvm_describe_broken(const struct kvm_cpu_exit *exit, char *text, size_t byt
  * a signal handler; one that runs on another thread also needs a signal to leave the guest. */
 void kvm_cpu_kick(struct kvm_cpu *cpu);
 
+/*
+ * System calls without an exit (call.c), where exits are dear and SYSCALL does not leave ring 3. Of
+ * a CPU for which this is enabled and open, calls whose bit is set in `allowed` are posted for a
+ * moment before the CPU exits with them. Some other thread, the server, looks for them and answers;
+ * meanwhile the owner does not get the CPU back. A call that the server refuses comes out as
+ * KVM_CPU_SYSCALL.
+ */
+#define KVM_CALLS 512
+struct kvm_call {
+	uint64_t number;
+	uint64_t args[6];
+};
+/* Known after the first system call. O. */
+bool kvm_calls_possible(const struct kvm_cpu *cpu);
+/* 0 or -errno. O. */
+QUIRE_MUST_CHECK int kvm_calls_enable(struct kvm_cpu *cpu, const uint64_t allowed[KVM_CALLS / 64]);
+/* The server's: whether it looks. */
+void kvm_calls_open(struct kvm_cpu *cpu, bool open);
+/* The server's: true when there is a call, which must then be answered or refused. */
+bool kvm_call_take(struct kvm_cpu *cpu, struct kvm_call *call);
+void kvm_call_answer(struct kvm_cpu *cpu, uint64_t result);
+void kvm_call_refuse(struct kvm_cpu *cpu);
+
 /* Whether the time stamp counter of all CPUs so far equals the host's, so that the program may use
  * it. */
 bool kvm_tsc_is_host(const struct quire_machine *machine);

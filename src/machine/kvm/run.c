@@ -69,15 +69,33 @@ static bool at_syscall_entry(const struct kvm_regs *regs)
 	return regs->rip == STUB_SYSCALL && !(regs->rflags & RFLAGS_IF);
 }
 
-/* A system call: SYSCALL has left rip and rflags in rcx and r11. */
-static void syscall_exit(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
+/* SYSCALL has left rip and rflags in rcx and r11. */
+static void leave_syscall(struct kvm_cpu *cpu)
 {
 	struct kvm_regs *regs = &cpu->run->s.regs.regs;
 
 	regs->rip = regs->rcx;
 	regs->rflags = regs->r11;
 	kvm_cpu_enter_user_mode(cpu);
-	exit->reason = KVM_CPU_SYSCALL;
+}
+
+/* A system call, unless it was answered on the way: then the program may go on. */
+static void syscall_exit(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
+{
+	exit->reason = kvm_call_exits(cpu) ? KVM_CPU_INTERRUPTED : KVM_CPU_SYSCALL;
+	leave_syscall(cpu);
+}
+
+/* The CPU was stopped in its call page: not by the program, so only the call counts. */
+static bool call_exit(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
+{
+	const enum kvm_call_progress progress = kvm_call_progress(cpu);
+
+	if (progress == KVM_CALL_NONE)
+		return false;
+	exit->reason = progress == KVM_CALL_MADE ? KVM_CPU_SYSCALL : KVM_CPU_INTERRUPTED;
+	leave_syscall(cpu);
+	return true;
 }
 
 static void page_fault_exit(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
@@ -123,9 +141,12 @@ static void exception_exit(struct kvm_cpu *cpu, uint32_t vector, struct kvm_cpu_
 	 * Interrupts are masked then, as they never are when a program jumps there. */
 	if (vector == VECTOR_PF && regs->rip == STUB_SYSCALL &&
 	    (exit->error_code & fetch) == fetch && !(regs->rflags & RFLAGS_IF)) {
+		atomic_store_explicit(&cpu->machine->syscall_in_ring_3, true, memory_order_relaxed);
 		syscall_exit(cpu, exit);
 		return;
 	}
+	if (call_exit(cpu, exit))
+		return;
 	kvm_cpu_enter_user_mode(cpu);
 	exit->reason = KVM_CPU_EXCEPTION;
 	if (vector == VECTOR_PF)
@@ -183,6 +204,8 @@ static bool interrupted(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
 		syscall_exit(cpu, exit);
 		return true;
 	}
+	if (call_exit(cpu, exit) && exit->reason == KVM_CPU_SYSCALL)
+		return true;
 	/* Whoever kicks first says why elsewhere; it is to be seen by whom this tells. */
 	__atomic_exchange_n(&cpu->run->immediate_exit, 0, __ATOMIC_ACQ_REL);
 	exit->reason = KVM_CPU_INTERRUPTED;
@@ -228,6 +251,20 @@ static bool is_canonical(uint64_t address)
 	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
 }
 
+/* 0, or -1 and errno. */
+static int enter_guest(struct kvm_cpu *cpu)
+{
+	int result;
+	int error;
+
+	kvm_call_enter_guest(cpu);
+	result = ioctl(cpu->fd, KVM_RUN, 0);
+	error = errno;
+	kvm_call_leave_guest(cpu);
+	errno = error;
+	return result;
+}
+
 void kvm_cpu_run(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
 {
 	uint8_t kicked = 0;
@@ -241,7 +278,7 @@ void kvm_cpu_run(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
 		return;
 	}
 	for (;;) {
-		if (!ioctl(cpu->fd, KVM_RUN, 0)) {
+		if (!enter_guest(cpu)) {
 			kvm_exit(cpu, exit);
 			break;
 		}
