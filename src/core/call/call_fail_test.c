@@ -150,6 +150,37 @@ static void check_mlock(struct fixture *f, int result)
 	check_pages(f, result);
 }
 
+static int run_mseal(struct fixture *f)
+{
+	return quire_mseal(f->mm, AT(8), PAGES(4), 0);
+}
+
+static int run_name(struct fixture *f)
+{
+	return quire_set_anon_name(f->mm, AT(8), PAGES(4), "name");
+}
+
+/* A shared object too. */
+static void prepare_object(struct fixture *f)
+{
+	prepare_pages(f);
+	map_at(f, 50, 8, QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS);
+	store_pages(f, 50, 8, 1);
+}
+
+static int run_remap_file_pages(struct fixture *f)
+{
+	return quire_remap_file_pages(f->mm, AT(54), PAGES(2), 0, 2, 0);
+}
+
+static void check_remap_file_pages(struct fixture *f, int result)
+{
+	assert_pages(f, 50, 4, 1);
+	assert_pages(f, 54, 2, result ? 5 : 3);
+	assert_pages(f, 56, 2, 7);
+	check_pages(f, result);
+}
+
 /* A program in f->file. */
 static void prepare_exec(struct fixture *f)
 {
@@ -217,6 +248,9 @@ static const struct scenario scenarios[] = {
 	{"pattern", prepare_pages, run_pattern, check_pages},
 	{"willneed", prepare_pages, run_willneed, check_pages},
 	{"mlock", prepare_pages, run_mlock, check_mlock},
+	{"mseal", prepare_pages, run_mseal, check_pages},
+	{"name", prepare_pages, run_name, check_pages},
+	{"remap_file_pages", prepare_object, run_remap_file_pages, check_remap_file_pages},
 	{"exec", prepare_exec, run_exec, check_exec},
 };
 
