@@ -183,6 +183,9 @@ struct quire_params {
 	uint64_t seed;                    /* randomises layouts (0: none) */
 	const char *policy;               /* "two-list" (default), "sieve" */
 	enum quire_overcommit overcommit; /* (guess) */
+	uint64_t overcommit_most;         /* bytes that QUIRE_OVERCOMMIT_GUESS grants a call, if
+					     that is more than memory and swap: what a program with
+					     a budget would get from its host */
 	uint32_t overcommit_ratio;        /* percent of memory, with QUIRE_OVERCOMMIT_NEVER (50) */
 	uint32_t max_map_count;           /* VMAs in an mm (65530) */
 	uint32_t fault_around;            /* bytes, power of two (65536; 4096: none) */

@@ -133,6 +133,7 @@ static int create_instance(struct run *run, char *why, size_t why_bytes)
 	const struct quire_params params = {
 		.size = sizeof(params),
 		.memory = memory,
+		.overcommit_most = host_memory(),
 		.seed = options->no_aslr ? 0 : random_seed(),
 		.policy = options->policy,
 		.readahead = options->readahead,

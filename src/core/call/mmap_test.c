@@ -334,6 +334,23 @@ static void test_overcommit_guess(void **state)
 	assert_int_equal(try_map(mm, 6000, (uint64_t)1 << 30, RW, ANON | QUIRE_MAP_NORESERVE), 0);
 }
 
+/* What a host with more memory than the budget would grant. */
+static void test_overcommit_most(void **state)
+{
+	struct mm_struct *mm = fixture_mm(state);
+
+	assert_int_equal(try_map(mm, 1000, 2049, RW, ANON), -ENOMEM);
+	assert_int_equal(try_map(mm, 1000, 2048, RW, ANON), 0);
+}
+
+static int setup_most(void **state)
+{
+	return fixture_setup_with(state, (struct quire_params){
+						 .memory = 4 << 20,
+						 .overcommit_most = 8 << 20,
+					 });
+}
+
 static void test_dev_zero(void **state)
 {
 	struct mm_struct *mm = fixture_mm(state);
@@ -475,6 +492,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_overcommit_never, setup_never,
 						fixture_teardown),
 		TEST(test_overcommit_guess),
+		cmocka_unit_test_setup_teardown(test_overcommit_most, setup_most, fixture_teardown),
 		TEST(test_dev_zero),
 		TEST(test_writable_mappings_are_counted),
 		TEST(test_replace),

@@ -90,7 +90,8 @@ static bool may_commit(const struct quire *quire, uint64_t committed, uint64_t p
 		break;
 	}
 	/* Refuses only what could never be there. */
-	return pages <= quire->zone.nr_frames + swap_total(quire);
+	return pages <= max_u64(quire->zone.nr_frames + swap_total(quire),
+				quire->params.overcommit_most >> PAGE_SHIFT);
 }
 
 int vm_commit_memory(struct quire *quire, uint64_t pages)
