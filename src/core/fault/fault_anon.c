@@ -80,7 +80,7 @@ uint32_t do_anonymous_page(struct vm_fault *vmf)
 		return map_zero_page(vmf);
 	if (unlikely(!fault_prepare_anon(vmf)))
 		return VM_FAULT_OOM;
-	if (fault_anon_around(vmf, &result))
+	if (vmf->mm->quire->params.anon_fault_around > PAGE_SIZE && fault_anon_around(vmf, &result))
 		return result;
 	result = fault_alloc_anon(vmf, NULL);
 	if (unlikely(result))

@@ -158,7 +158,7 @@ static bool may_fill_around(const struct vm_fault *vmf)
 {
 	const uint64_t flags = vmf->vma->vm_flags;
 
-	return vmf->mm->quire->params.anon_fault_around > PAGE_SIZE && (flags & VM_WRITE) &&
+	return (flags & VM_WRITE) &&
 	       !(flags & (VM_RAND_READ | VM_SEQ_READ | VM_LOCKED_MASK | VM_SPECIAL));
 }
 

@@ -23,7 +23,7 @@ uint32_t do_wp_page(struct vm_fault *vmf);
 /* The VMA has its anon_vma now. False: no memory. */
 bool fault_prepare_anon(struct vm_fault *vmf);
 /* An empty entry of anonymous memory, the VMA having its anon_vma: fills it and empty ones around
- * it, as params.anon_fault_around allows. False: nothing was done. */
+ * it, up to params.anon_fault_around, which is more than a page. False: nothing was done. */
 bool fault_anon_around(struct vm_fault *vmf, uint32_t *result);
 /* A charged page for new anonymous memory, zero-filled or a copy of `source`, with one reference in
  * vmf->page, after the VMA got its anon_vma; or VM_FAULT_OOM. */
