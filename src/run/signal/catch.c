@@ -288,7 +288,7 @@ void signal_thread_end(struct thread *thread)
 	(void)sigaltstack(&none, NULL);
 }
 
-void signal_wake(const struct thread *thread)
+bool signal_wake(const struct thread *thread)
 {
 	siginfo_t info = {
 		.si_signo = SIGNAL_WAKE,
@@ -300,9 +300,7 @@ void signal_wake(const struct thread *thread)
 	info.si_pid = getpid();
 	info.si_uid = getuid();
 	info.si_value.sival_ptr = (void *)(uintptr_t)thread->process->signals.wake_secret;
-	/* Without room in the queue the information would be lost, and the signal with it. */
-	while (host_syscall(SYS_rt_tgsigqueueinfo, args) == -EAGAIN)
-		sched_yield();
+	return host_syscall(SYS_rt_tgsigqueueinfo, args) != -EAGAIN;
 }
 
 static void release_held(struct thread_signals *signals)

@@ -167,7 +167,7 @@ static void test_wake(void **state)
 	struct thread *thread = fixture->thread;
 
 	signal_set_mask(thread, UINT64_MAX);
-	signal_wake(thread);
+	assert_true(signal_wake(thread));
 	assert_int_equal(thread->signals.caught, CAUGHT_WAKE);
 	take_caught(thread);
 	signal_set_mask(thread, 0);

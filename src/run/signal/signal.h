@@ -76,8 +76,8 @@ void signal_thread_start(struct thread *thread, const struct thread *parent);
 /* Last act of a thread: nothing is caught any more; what was goes back to the process. */
 void signal_thread_end(struct thread *thread);
 /* Gets a thread of the process out of the CPU, or out of host_syscall_interruptible(), and to its
- * next signal_deliver(). From any thread. */
-void signal_wake(const struct thread *thread);
+ * next signal_deliver(). From any thread. False: the queue of signals is full, try again. */
+bool signal_wake(const struct thread *thread);
 /* The host's dispositions and mask for a process that dies by `signal`, or ends (0): signals that
  * end a process do so at once from now on. */
 void signal_reset_for_end(int signal);

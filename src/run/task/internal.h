@@ -15,8 +15,9 @@ void set_current_thread(struct thread *thread);
 /* One more thread of the process; it must go at once when `parent` must. */
 void thread_join_process(struct thread *thread, const struct thread *parent);
 
-/* Asks every other thread of the process to go. process->lock held. */
-void thread_stop_others(struct process *process, const struct thread *thread);
+/* Asks every other thread of the process to go. False: some could not be told yet. process->lock
+ * held. */
+bool thread_stop_others(struct process *process, const struct thread *thread);
 /* Waits, deaf to everything, for the end of the process. */
 _Noreturn void thread_wait_for_end(void);
 

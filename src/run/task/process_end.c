@@ -28,7 +28,8 @@ static void begin_end(struct process *process)
 		thread_wait_for_end();
 	}
 	pthread_mutex_lock(&process->lock);
-	thread_stop_others(process, current_thread());
+	/* One that cannot be told ends with the process all the same. */
+	(void)thread_stop_others(process, current_thread());
 	pthread_cond_broadcast(&process->thread_gone);
 	pthread_mutex_unlock(&process->lock);
 }

@@ -167,21 +167,38 @@ _Noreturn void thread_exit(struct thread *thread, int status)
 	leave(process, end);
 }
 
-void thread_stop_others(struct process *process, const struct thread *thread)
+bool thread_stop_others(struct process *process, const struct thread *thread)
 {
 	struct thread *other;
+	bool all_told = true;
 
 	list_for_each_entry (other, &process->threads, list) {
 		if (other == thread)
 			continue;
 		atomic_store_explicit(&other->must_exit, true, memory_order_release);
-		signal_wake(other);
+		all_told &= signal_wake(other);
 	}
+	return all_told;
+}
+
+/* Until the number of threads changes, or for a moment. process->lock held. */
+static void wait_for_others(struct process *process, bool all_told)
+{
+	struct timespec moment;
+
+	if (all_told) {
+		pthread_cond_wait(&process->thread_gone, &process->lock);
+		return;
+	}
+	clock_gettime(CLOCK_REALTIME, &moment);
+	moment.tv_sec++;
+	pthread_cond_timedwait(&process->thread_gone, &process->lock, &moment);
 }
 
 int thread_kill_others(struct thread *thread)
 {
 	struct process *process = thread->process;
+	bool all_told;
 	int error = 0;
 
 	pthread_mutex_lock(&process->lock);
@@ -189,9 +206,11 @@ int thread_kill_others(struct thread *thread)
 		pthread_mutex_unlock(&process->lock);
 		return -EINTR;
 	}
-	thread_stop_others(process, thread);
+	all_told = thread_stop_others(process, thread);
 	while (process->nr_threads > 1 && !error) {
-		pthread_cond_wait(&process->thread_gone, &process->lock);
+		wait_for_others(process, all_told);
+		if (!all_told)
+			all_told = thread_stop_others(process, thread);
 		if (atomic_load_explicit(&process->ending, memory_order_acquire))
 			error = -EINTR;
 	}
