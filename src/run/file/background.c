@@ -15,9 +15,9 @@
 #include "run/file/mapped_file.h"
 
 #define TICK_SECONDS 1
-/* How long a page may be dirty before it is written, unless memory is needed sooner: as Linux's
- * dirty_expire_centisecs. */
-#define DIRTY_EXPIRE_NS ((int64_t)30 * 1000000000)
+/* How long a page may be dirty before it is written, unless memory is needed sooner: that much is
+ * lost of what a program stored, if Quire itself is killed. */
+#define DIRTY_EXPIRE_NS ((int64_t)5 * 1000000000)
 
 /* Locks: L = lock, A = atomic, C = constant between start and stop. */
 struct background {

@@ -136,23 +136,24 @@ static int64_t sys_fallocate(struct thread *thread, const uint64_t args[6])
 	return result;
 }
 
-/* What mappings wrote goes to the host's file first; an error of that, also one that was met
- * earlier and nobody has heard of, is the call's. */
+/*
+ * What mappings wrote goes to the host's file first; an error of that, also one that was met
+ * earlier and nobody has heard of, is the call's. To make it durable is the host's call that
+ * follows.
+ */
 static int64_t sync_pages(struct thread *thread, int fd)
 {
 	struct inode *inode = mapped_inode(thread->process->run, fd);
-	struct file *file;
-	int64_t result = -ENOMEM;
+	uint32_t since;
+	int error, reported;
 
 	if (!inode)
 		return 0;
-	file = file_alloc(inode, FMODE_READ | FMODE_WRITE);
+	since = errseq_sample(&inode->i_data.wb_err);
+	error = mapped_read_begin(inode, 0, UINT64_MAX);
+	reported = errseq_check_and_advance(&inode->i_data.wb_err, &since);
 	iput(inode);
-	if (file) {
-		result = vfs_fsync_range(file, 0, UINT64_MAX);
-		fput(file);
-	}
-	return result;
+	return reported ? reported : error;
 }
 
 static int64_t do_fsync(struct thread *thread, long number, const uint64_t args[6])

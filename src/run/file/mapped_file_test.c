@@ -3,6 +3,7 @@
  * Which files of the host can be mapped and as what, whose locks stay, what is noticed of changes
  * by others, and what becomes of descriptors that Quire keeps.
  */
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -308,6 +309,44 @@ static void truncation_by_open(void **state)
 	teardown_run(fixture);
 }
 
+/* What cannot be written is told once, is read all the same, and is written when it can be. */
+static void errors_of_writing_are_told_and_nothing_is_lost(void **state)
+{
+	(void)state;
+	struct run_fixture *fixture = setup_run();
+	struct rlimit before, limit;
+	int fd = new_file(3 * PAGE_SIZE);
+	uint64_t map = map_file(fixture, fd, 3 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	char byte = 'e';
+
+	/* The host refuses to write behind the first page. */
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	limit = before;
+	limit.rlim_cur = PAGE_SIZE;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	put(fixture, map + 2 * PAGE_SIZE, &byte, 1);
+	assert_int_equal(mapped_sync_all(&fixture->run), -EFBIG);
+	assert_int_equal(CALL(fixture, fsync, (uint64_t)fd), -EFBIG);
+	assert_int_equal(CALL(fixture, pread64, (uint64_t)fd, fixture->user, 1, 2 * PAGE_SIZE), 1);
+	get(fixture, fixture->user, &byte, 1);
+	assert_int_equal(byte, 'e');
+	/* To make room in the file it must not be given up either. */
+	assert_int_equal(CALL(fixture, munmap, map, 3 * PAGE_SIZE), 0);
+	assert_int_equal(mapped_evict_idle(&fixture->run, true), 0);
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+	signal(SIGXFSZ, SIG_DFL);
+	/* That attempt has failed too. */
+	assert_int_equal(CALL(fixture, fsync, (uint64_t)fd), -EFBIG);
+	assert_int_equal(CALL(fixture, fsync, (uint64_t)fd), 0);
+	byte = 0;
+	assert_int_equal(pread(fd, &byte, 1, 2 * PAGE_SIZE), 1);
+	assert_int_equal(byte, 'e');
+	close(fd);
+	teardown_run(fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -321,6 +360,7 @@ int main(void)
 		cmocka_unit_test(descriptors_are_given_back),
 		cmocka_unit_test(idle_files_go_in_time),
 		cmocka_unit_test(truncation_by_open),
+		cmocka_unit_test(errors_of_writing_are_told_and_nothing_is_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
