@@ -190,7 +190,8 @@ static void deliver_all(struct thread *thread, enum syscall_restart restart)
 	}
 	if (!handled && interrupted)
 		restart_call(thread, restart);
-	if (handled || !interrupted)
+	/* Without a handler it waits for restart_syscall(2), which the program makes next. */
+	if (handled)
 		thread->restart = NULL;
 }
 

@@ -93,15 +93,55 @@ static int64_t poll_on_host(struct thread *thread, struct bounce *bounce, long n
 	return copy_to_user(thread_mm(thread), args[0], fds, nr * sizeof(*fds)) ? -EFAULT : result;
 }
 
-static int64_t sys_poll(struct thread *thread, const uint64_t args[6])
+static int64_t poll_until(struct thread *thread, const struct timed_call *call, int timeout);
+
+/* Milliseconds until the deadline, rounded up, so that none is left when it is over. */
+static int remaining_ms(const struct timespec *deadline)
+{
+	struct timespec now;
+	int64_t ns;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	ns = (deadline->tv_sec - now.tv_sec) * 1000000000 + deadline->tv_nsec - now.tv_nsec;
+	return ns > 0 ? (int)((ns + 999999) / 1000000) : 0;
+}
+
+static int64_t restart_poll(struct thread *thread)
+{
+	const struct timed_call call = thread->restart_timed;
+
+	return poll_until(thread, &call, remaining_ms(&call.deadline));
+}
+
+/* A poll that a signal ended goes on until its deadline when no handler runs. */
+static int64_t poll_until(struct thread *thread, const struct timed_call *call, int timeout)
 {
 	struct bounce bounce;
 	int64_t result;
 
 	bounce_begin(&bounce, thread);
-	result = poll_on_host(thread, &bounce, __NR_poll, args);
+	result = poll_on_host(
+		thread, &bounce, __NR_poll,
+		(const uint64_t[3]){call->args[0], call->args[1], (uint64_t)(int64_t)timeout});
 	bounce_end(&bounce);
+	if (result == -EINTR && timeout > 0) {
+		thread->restart_timed = *call;
+		thread->restart = restart_poll;
+	}
 	return result;
+}
+
+static int64_t sys_poll(struct thread *thread, const uint64_t args[6])
+{
+	struct timed_call call = {.args = {args[0], args[1]}};
+	const int timeout = (int)args[2];
+
+	if (timeout > 0) {
+		clock_gettime(CLOCK_MONOTONIC, &call.deadline);
+		call.deadline.tv_sec += timeout / 1000;
+		call.deadline.tv_nsec += (int64_t)(timeout % 1000) * 1000000;
+	}
+	return poll_until(thread, &call, timeout);
 }
 
 static int64_t sys_ppoll(struct thread *thread, const uint64_t args[6])

@@ -15,6 +15,56 @@
 #define BYTES_ITIMERSPEC 32
 #define BYTES_ITIMERVAL 32
 #define BYTES_TIMEX 208
+#define NS_PER_SECOND 1000000000
+
+static int64_t restart_sleep(struct thread *thread);
+
+/*
+ * What remains of a relative sleep on `clock` that a signal ended: told at `address`, unless that
+ * is 0, and kept, so that the sleep goes on when no handler runs.
+ */
+static int64_t sleep_interrupted(struct thread *thread, clockid_t clock, uint64_t address,
+				 const struct timespec *remain)
+{
+	struct timed_call *restart = &thread->restart_timed;
+	struct timespec *deadline = &restart->deadline;
+
+	if (address && copy_to_user(thread_mm(thread), address, remain, sizeof(*remain)))
+		return -EFAULT;
+	clock_gettime(clock, deadline);
+	deadline->tv_sec += remain->tv_sec;
+	deadline->tv_nsec += remain->tv_nsec;
+	if (deadline->tv_nsec >= NS_PER_SECOND) {
+		deadline->tv_sec++;
+		deadline->tv_nsec -= NS_PER_SECOND;
+	}
+	restart->args[0] = (uint64_t)(int64_t)clock;
+	restart->args[1] = address;
+	thread->restart = restart_sleep;
+	return -EINTR;
+}
+
+static int64_t restart_sleep(struct thread *thread)
+{
+	const struct timed_call call = thread->restart_timed;
+	const clockid_t clock = (clockid_t)call.args[0];
+	const uint64_t args[6] = {call.args[0], TIMER_ABSTIME, (uint64_t)(uintptr_t)&call.deadline};
+	const int64_t result = host_call_raw(thread, __NR_clock_nanosleep, args, true);
+	struct timespec now, remain = call.deadline;
+
+	if (result != -EINTR)
+		return result;
+	clock_gettime(clock, &now);
+	remain.tv_sec -= now.tv_sec;
+	remain.tv_nsec -= now.tv_nsec;
+	if (remain.tv_nsec < 0) {
+		remain.tv_sec--;
+		remain.tv_nsec += NS_PER_SECOND;
+	}
+	if (remain.tv_sec < 0)
+		return 0;
+	return sleep_interrupted(thread, clock, call.args[1], &remain);
+}
 
 /*
  * clock_nanosleep(2). What remains is told when a signal ends a relative sleep; when the signal
@@ -22,23 +72,22 @@
  */
 static int64_t sleep_on_host(struct thread *thread, const uint64_t args[4])
 {
-	const bool relative = !(args[1] & TIMER_ABSTIME);
+	/* A relative sleep does not notice that the time of day is set. */
+	const clockid_t clock =
+		(clockid_t)args[0] == CLOCK_REALTIME ? CLOCK_MONOTONIC : (clockid_t)args[0];
 	struct timespec request, remain;
-	uint64_t copy = 0;
 	int64_t result;
 
 	if (copy_from_user(thread_mm(thread), &request, args[2], sizeof(request)))
 		return -EFAULT;
 	remain = request;
-	if (relative && args[3])
-		copy = (uint64_t)(uintptr_t)&remain;
-	result = host_call_raw(
-		thread, __NR_clock_nanosleep,
-		(const uint64_t[6]){args[0], args[1], (uint64_t)(uintptr_t)&request, copy}, true);
-	if (result == -EINTR && copy &&
-	    copy_to_user(thread_mm(thread), args[3], &remain, sizeof(remain)))
-		return -EFAULT;
-	return result;
+	result = host_call_raw(thread, __NR_clock_nanosleep,
+			       (const uint64_t[6]){args[0], args[1], (uint64_t)(uintptr_t)&request,
+						   (uint64_t)(uintptr_t)&remain},
+			       true);
+	if (result != -EINTR || args[1] & TIMER_ABSTIME)
+		return result;
+	return sleep_interrupted(thread, clock, args[3], &remain);
 }
 
 static int64_t sys_clock_nanosleep(struct thread *thread, const uint64_t args[6])

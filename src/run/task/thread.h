@@ -24,6 +24,12 @@ struct futex_wait {
 	struct timespec deadline; /* absolute */
 };
 
+/* A sleep or a poll that goes on for what remains of its time. */
+struct timed_call {
+	uint64_t args[3];         /* as the call understands them */
+	struct timespec deadline; /* absolute */
+};
+
 struct thread {
 	struct process *process;       /* C */
 	struct kvm_cpu *cpu;           /* O */
@@ -40,6 +46,7 @@ struct thread {
 	 */
 	int64_t (*restart)(struct thread *thread);
 	struct futex_wait restart_futex; /* O: for it */
+	struct timed_call restart_timed; /* O: for it */
 	void *host_stack;                /* C: alternate stack of the host thread, owned */
 	jmp_buf *end; /* C: where the host thread leaves; NULL: the process's first one, which stays
 		       */
@@ -47,6 +54,10 @@ struct thread {
 	int64_t syscall;       /* O: number, -1: none */
 	uint64_t syscall_time; /* O: ns spent in calls */
 	uint64_t fault_time;   /* O: ns spent in faults */
+	/* For the call server (call_server.h). */
+	uint64_t last_call;      /* O: when the last call exited, ns */
+	uint32_t frequent_calls; /* O: that followed each other quickly */
+	bool served;             /* O: the server knows the thread */
 };
 
 /* The thread that runs on the calling host thread; NULL in one of Quire's own. Safe in a signal
