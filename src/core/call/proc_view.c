@@ -152,21 +152,41 @@ static uint64_t smaps_ptes(struct vm_area_struct *vma, pte_t *pte, uint64_t addr
 	return end;
 }
 
-/* Pages of an object that are in swap: their entries are in the object, not in page tables. */
-static uint64_t shmem_swap_usage(const struct vm_area_struct *vma)
+/* Entries of an object that are looked at under one holding of its lock. */
+#define SHMEM_BATCH 1024
+
+/* Swapped pages from *index on, which moves to behind the last one looked at. */
+static uint64_t count_swapped(struct address_space *mapping, pgoff_t *index, pgoff_t end)
 {
-	struct address_space *mapping = vma->vm_file->f_mapping;
-	const pgoff_t last = vma->vm_pgoff + vma_pages(vma) - 1;
-	uint64_t bytes = 0;
-	uint64_t index;
+	uint32_t left = SHMEM_BATCH;
+	uint64_t swapped = 0;
+	pgoff_t next = end;
+	uint64_t at;
 	void *entry;
 
 	spin_lock(&mapping->i_pages_lock);
-	xa_for_each_range (&mapping->i_pages, index, entry, vma->vm_pgoff, last)
-		if (xa_is_value(entry))
-			bytes += PAGE_SIZE;
+	xa_for_each_range (&mapping->i_pages, at, entry, *index, end - 1) {
+		swapped += xa_is_value(entry);
+		if (!--left) {
+			next = at + 1;
+			break;
+		}
+	}
 	spin_unlock(&mapping->i_pages_lock);
-	return bytes;
+	*index = next;
+	return swapped;
+}
+
+/* Pages of an object that are in swap: their entries are in the object, not in page tables. */
+static uint64_t shmem_swap_usage(const struct vm_area_struct *vma)
+{
+	const pgoff_t end = vma->vm_pgoff + vma_pages(vma);
+	pgoff_t index = vma->vm_pgoff;
+	uint64_t pages = 0;
+
+	while (index < end)
+		pages += count_swapped(vma->vm_file->f_mapping, &index, end);
+	return pages << PAGE_SHIFT;
 }
 
 static void view_smaps(struct vm_area_struct *vma, struct smaps_view *smaps)
