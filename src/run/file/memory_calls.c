@@ -347,7 +347,7 @@ static const struct syscall_row rows[] = {
 	ROW_OWN(mlock2, HOW_QUIRE, 0, NULL, A_ADDRESS(addr), A_LONG(length), A_INT(flags)),
 	ROW_OWN(munlock, HOW_QUIRE, 0, NULL, A_ADDRESS(addr), A_LONG(length)),
 	ROW_OWN(mlockall, HOW_QUIRE, 0, NULL, A_INT(flags)),
-	ROW_OWN(munlockall, HOW_QUIRE, 0, NULL, {NULL}),
+	ROW_OWN(munlockall, HOW_QUIRE, 0, NULL, {NULL, ARG_NONE, 0, 0}),
 	ROW_OWN(mincore, HOW_QUIRE, 0, NULL, A_ADDRESS(addr), A_LONG(length), A_ADDRESS(vec)),
 	ROW_OWN(brk, HOW_QUIRE, 0, NULL, A_ADDRESS(addr)),
 	ROW_OWN(mseal, HOW_QUIRE, 0, NULL, A_ADDRESS(addr), A_LONG(length), A_LONG(flags)),
