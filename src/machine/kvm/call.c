@@ -9,12 +9,11 @@
  * call has shown that the CPU works like this; real hardware enters ring 0, for which the
  * supervisor's stub is there.
  *
- * The area belongs to the program as far as protection goes: whatever stands in it is taken as
- * something that the program did with its registers, which it may. What protects the host is
- * cpu->holder: a call is taken only from a CPU that is in the guest, and the CPU's owner waits
- * before it looks at anything when it comes back meanwhile.
- *
- * The pages of all CPUs are seen by every program of the machine.
+ * Page and area are mapped in the program's mm, and may be changed or unmapped by it: whatever
+ * stands in the area is taken as something that the program did with its registers, which it may;
+ * an entry address that cannot be executed is a fault there, which is taken for the system call
+ * that it is. What protects the host is cpu->holder: a call is taken only from a CPU that is in the
+ * guest, and the CPU's owner waits before it looks at anything when it comes back meanwhile.
  */
 #include "machine/kvm/internal.h"
 
@@ -61,38 +60,35 @@ static uint64_t load(const _Atomic uint64_t *word)
 	return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-uint64_t kvm_call_address(const struct kvm_cpu *cpu)
-{
-	return KVM_KERNEL_BASE + (KERNEL_PAGE_CALLS + 2 * (uint64_t)cpu->index) * PAGE_SIZE;
-}
-
-void kvm_call_init_cpu(struct kvm_cpu *cpu)
-{
-	const uint64_t target = STUB_SYSCALL;
-	char *code =
-		cpu->machine->kernel + (KERNEL_PAGE_CALLS + 2 * (size_t)cpu->index) * PAGE_SIZE;
-
-	memcpy(code, kvm_call_stub, (size_t)(kvm_call_stub_end - kvm_call_stub));
-	memcpy(code + (kvm_call_stub_target - kvm_call_stub), &target, sizeof(target));
-	cpu->call_area = (struct kvm_call_area *)(code + PAGE_SIZE);
-}
-
 bool kvm_calls_possible(const struct kvm_cpu *cpu)
 {
 	return atomic_load_explicit(&cpu->machine->syscall_in_ring_3, memory_order_relaxed);
 }
 
-int kvm_calls_enable(struct kvm_cpu *cpu, const uint64_t allowed[KVM_CALLS / 64])
+int kvm_calls_enable(struct kvm_cpu *cpu, const struct kvm_call_place *place,
+		     const uint64_t allowed[KVM_CALLS / 64])
 {
-	int error = cpu->calls ? 0 : kvm_cpu_set_syscall_entry(cpu, kvm_call_address(cpu));
+	const uint64_t target = STUB_SYSCALL;
+	struct kvm_call_area *area = place->area;
+	char *code = place->code;
 
-	if (error)
-		return error;
+	memset(area, 0, sizeof(*area));
 	for (uint32_t i = 0; i < KVM_CALLS / 64; i++)
-		atomic_store_explicit(&cpu->call_area->allowed[i], allowed[i],
-				      memory_order_relaxed);
-	cpu->calls = true;
-	return 0;
+		atomic_store_explicit(&area->allowed[i], allowed[i], memory_order_relaxed);
+	memcpy(code, kvm_call_stub, (size_t)(kvm_call_stub_end - kvm_call_stub));
+	memcpy(code + (kvm_call_stub_target - kvm_call_stub), &target, sizeof(target));
+	cpu->call_area = area;
+	cpu->call_entry = place->entry;
+	cpu->calls = !kvm_cpu_set_syscall_entry(cpu, place->entry);
+	return cpu->calls ? 0 : -EIO;
+}
+
+void kvm_calls_disable(struct kvm_cpu *cpu)
+{
+	/* KVM took the address before; it takes this one too. */
+	if (cpu->calls && kvm_cpu_set_syscall_entry(cpu, STUB_SYSCALL))
+		cpu->broken = true;
+	cpu->calls = false;
 }
 
 void kvm_calls_open(struct kvm_cpu *cpu, bool open)
@@ -185,7 +181,7 @@ static bool within(uint64_t offset, const char *from, const char *to)
 enum kvm_call_progress kvm_call_progress(struct kvm_cpu *cpu)
 {
 	struct kvm_regs *regs = &cpu->run->s.regs.regs;
-	const uint64_t offset = regs->rip - kvm_call_address(cpu);
+	const uint64_t offset = regs->rip - cpu->call_entry;
 	uint32_t state;
 
 	if (!cpu->calls || offset >= PAGE_SIZE)

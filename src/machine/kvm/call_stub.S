@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where SYSCALL lands on a CPU whose calls may be served without an exit (call.c): code that runs in
- * ring 3, in a page of the CPU's own, with the call area in the page behind it. It changes nothing
+ * ring 3, in a page that the program has, with a call area at a fixed distance. It changes nothing
  * of the program's but what SYSCALL itself changes.
  *
  * The call is posted in the area and awaited for a while. If nobody listens, or the wait is too long, it
@@ -9,7 +9,10 @@
  * out by the label that it has passed how far the call has come (kvm_call_settle()).
  */
 
-#define AREA(offset) kvm_call_stub + 4096 + (offset)(%rip)
+#define AREA(offset) kvm_call_stub + KVM_CALL_AREA_OFFSET + (offset)(%rip)
+
+/* As in kvm.h. */
+#define KVM_CALL_AREA_OFFSET 32768
 
 /* struct kvm_call_area */
 #define STATE 0

@@ -198,7 +198,6 @@ static int create_cpu(struct kvm_machine *kvm, struct kvm_cpu **created)
 	}
 	cpu->run = run;
 	kvm_kernel_init_cpu(cpu);
-	kvm_call_init_cpu(cpu);
 	error = set_up(cpu);
 	if (error) {
 		free_cpu(cpu);
@@ -240,7 +239,6 @@ void kvm_cpu_destroy(struct kvm_cpu *cpu)
 	struct kvm_machine *kvm = cpu->machine;
 
 	cpu->mm = NULL;
-	kvm_calls_open(cpu, false);
 	if (!cpu->broken) {
 		reset_registers(cpu);
 		kvm_cpu_reset_fpu(cpu);
@@ -267,6 +265,8 @@ void kvm_cpus_destroy(struct kvm_machine *kvm)
  */
 void kvm_cpu_switch(struct kvm_cpu *cpu, quire_mm *mm)
 {
+	/* The call page belonged to the mm. */
+	kvm_calls_disable(cpu);
 	cpu->mm = mm;
 	if (!mm)
 		return;

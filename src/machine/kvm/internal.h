@@ -33,10 +33,8 @@ enum {
 	KERNEL_PAGE_STUB,
 	KERNEL_PAGE_CPU, /* the first CPU's: descriptor table, task state, stack */
 	KVM_CPUS_MAX = 1024,
-	/* The first CPU's two, for the program too: where SYSCALL may land, and the call area. */
-	KERNEL_PAGE_CALLS = KERNEL_PAGE_CPU + KVM_CPUS_MAX,
 	/* Not mapped in the guest: the tables that map the others. */
-	KERNEL_PAGE_TABLES = KERNEL_PAGE_CALLS + 2 * KVM_CPUS_MAX,
+	KERNEL_PAGE_TABLES = KERNEL_PAGE_CPU + KVM_CPUS_MAX,
 	KERNEL_TABLES = 2 + (KERNEL_PAGE_TABLES + 511) / 512,
 	KERNEL_PAGES = KERNEL_PAGE_TABLES + KERNEL_TABLES
 };
@@ -113,7 +111,8 @@ struct kvm_cpu {
 	quire_mm *mm;                    /* O */
 	bool broken;                     /* O: not to be used again */
 	bool calls;                      /* O: SYSCALL lands in the CPU's call page */
-	struct kvm_call_area *call_area; /* C */
+	uint64_t call_entry;             /* O: the call page, in the mm */
+	struct kvm_call_area *call_area; /* O: the call area */
 	_Atomic uint32_t holder;         /* A: HOLDER_* */
 };
 
@@ -158,8 +157,6 @@ QUIRE_MUST_CHECK int kvm_cpuid_create(struct kvm_machine *kvm);
  * Calls without an exit. (call.c) The owner lets go of the CPU before each run and takes it back
  * behind it, waiting for the end of a call that is being served.
  */
-void kvm_call_init_cpu(struct kvm_cpu *cpu);
-uint64_t kvm_call_address(const struct kvm_cpu *cpu);
 void kvm_call_enter_guest(struct kvm_cpu *cpu);
 void kvm_call_leave_guest(struct kvm_cpu *cpu);
 enum kvm_call_progress {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The kernel pages: what a CPU needs to leave ring 3, and nothing more. It is for the supervisor,
- * so that the program can neither read nor jump into it, but for each CPU's two pages for calls
- * (call.c).
+ * The kernel pages: what a CPU needs to leave ring 3, and nothing more. All of it is for the
+ * supervisor, so that the program can neither read nor jump into it.
  */
 #include "machine/kvm/internal.h"
 
@@ -68,18 +67,13 @@ static void fill_tables(struct kvm_machine *kvm)
 	uint64_t *last = tables + 2 * PTRS_PER_TABLE;
 	const uint64_t bits = PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
 
-	tables[0] = table_gpa(kvm, 1) | bits | PTE_USER;
+	tables[0] = table_gpa(kvm, 1) | bits;
 	for (uint32_t i = 2; i < KERNEL_TABLES; i++)
-		tables[PTRS_PER_TABLE + i - 2] = table_gpa(kvm, i) | bits | PTE_USER;
+		tables[PTRS_PER_TABLE + i - 2] = table_gpa(kvm, i) | bits;
 	for (uint32_t page = 0; page < KERNEL_PAGE_TABLES; page++)
 		last[page] = (kvm->kernel_gpa + page * PAGE_SIZE) | bits | PTE_DIRTY |
 			     (page == KERNEL_PAGE_STUB ? 0 : PTE_NX);
 	last[KERNEL_PAGE_STUB] &= ~(uint64_t)PTE_WRITE;
-	for (uint32_t page = KERNEL_PAGE_CALLS; page < KERNEL_PAGE_TABLES; page++)
-		last[page] |= PTE_USER;
-	/* Code, then data. */
-	for (uint32_t page = KERNEL_PAGE_CALLS; page < KERNEL_PAGE_TABLES; page += 2)
-		last[page] &= ~(uint64_t)(PTE_WRITE | PTE_NX);
 }
 
 int kvm_kernel_create(struct kvm_machine *kvm)
@@ -105,7 +99,7 @@ void kvm_kernel_destroy(struct kvm_machine *kvm)
 
 uint64_t kvm_kernel_entry(const struct kvm_machine *kvm)
 {
-	return table_gpa(kvm, 0) | PTE_PRESENT | PTE_WRITE | PTE_USER | PTE_ACCESSED;
+	return table_gpa(kvm, 0) | PTE_PRESENT | PTE_WRITE | PTE_ACCESSED;
 }
 
 uint64_t kvm_kernel_cpu_address(const struct kvm_cpu *cpu)

@@ -113,8 +113,18 @@ struct kvm_call {
 };
 /* Known after the first system call. O. */
 bool kvm_calls_possible(const struct kvm_cpu *cpu);
-/* 0 or -errno. O. */
-QUIRE_MUST_CHECK int kvm_calls_enable(struct kvm_cpu *cpu, const uint64_t allowed[KVM_CALLS / 64]);
+/* Two pages that stay in their frames: one that the program can execute, at `entry`, and one that
+ * it can write, KVM_CALL_AREA_OFFSET bytes behind that; and where the host sees them. */
+#define KVM_CALL_AREA_OFFSET 32768
+struct kvm_call_place {
+	uint64_t entry;
+	void *code;
+	void *area;
+};
+/* Until kvm_calls_disable(), or the CPU is switched. 0 or -EIO. O. */
+QUIRE_MUST_CHECK int kvm_calls_enable(struct kvm_cpu *cpu, const struct kvm_call_place *place,
+				      const uint64_t allowed[KVM_CALLS / 64]);
+void kvm_calls_disable(struct kvm_cpu *cpu);
 /* The server's: whether it looks. */
 void kvm_calls_open(struct kvm_cpu *cpu, bool open);
 /* The server's: true when there is a call, which must then be answered or refused. */

@@ -15,6 +15,7 @@
 #include "run/exec/loader.h"
 #include "run/signal/signal.h"
 #include "run/syscall/rows.h"
+#include "run/task/call_server.h"
 #include "run/user/user.h"
 
 #define EXEC_FLAGS (AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW)
@@ -56,6 +57,7 @@ static int64_t exec_program(struct thread *thread, struct program *program,
 	if (error)
 		return error;
 	signal_exec(thread);
+	call_server_exec(thread);
 	close_on_exec(thread);
 	start_program(thread, program);
 	return 0;

@@ -8,6 +8,7 @@
 #include "run/report/report.h"
 #include "run/report/trace.h"
 #include "run/syscall/table.h"
+#include "run/task/call_server.h"
 
 /* Length of the SYSCALL instruction. */
 #define SYSCALL_BYTES 2
@@ -30,11 +31,10 @@ static int64_t call_row(struct thread *thread, const struct syscall_row *row,
 	return host_call(thread, row, args);
 }
 
-static int64_t call_number(struct thread *thread, const struct syscall_row *row,
-			   const uint64_t args[6])
+int64_t syscall_serve(struct thread *thread, int64_t number, const uint64_t args[6])
 {
+	const struct syscall_row *row = syscall_row(number);
 	struct run *run = thread->process->run;
-	const int64_t number = thread->syscall;
 	const uint64_t start = now_ns();
 	int64_t result;
 	uint64_t ns;
@@ -90,7 +90,7 @@ void syscall_dispatch(struct thread *thread)
 	/* As the kernel does, the number is taken as an int. */
 	thread->syscall = (int32_t)regs->rax;
 	row = syscall_row(thread->syscall);
-	result = call_number(thread, row, args);
+	result = syscall_serve(thread, thread->syscall, args);
 	restart = restart_of(row, result);
 	regs = kvm_cpu_regs(thread->cpu);
 	if (row && came_before(thread, row, result)) {
@@ -103,4 +103,5 @@ void syscall_dispatch(struct thread *thread)
 	regs->rax = (uint64_t)result;
 	signal_deliver(thread, restart);
 	thread->syscall = -1;
+	call_server_note(thread);
 }

@@ -89,6 +89,8 @@ const struct syscall_row *syscall_row(int64_t number);
 
 /* The call in the CPU's registers: does it, stores the result in rax, delivers signals. */
 void syscall_dispatch(struct thread *thread);
+/* The call itself, counted and traced: a value or -errno. Also for the call server. */
+int64_t syscall_serve(struct thread *thread, int64_t number, const uint64_t args[6]);
 /* A row by its arguments alone: a value or -errno. */
 int64_t host_call(struct thread *thread, const struct syscall_row *row, const uint64_t args[6]);
 /* A row's host call with arguments that were translated already, interruptible if the row says so.

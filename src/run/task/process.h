@@ -16,6 +16,7 @@
 #include "run/run.h"
 #include "run/signal/signal.h"
 
+struct call_server;
 struct thread;
 
 struct process {
@@ -23,7 +24,7 @@ struct process {
 	struct mm_struct *mm; /* P: changed by exec only, when one thread is left */
 	pthread_mutex_t lock;
 	struct list_head threads;           /* P: struct thread.list */
-	uint32_t nr_threads;                /* P */
+	_Atomic uint32_t nr_threads;        /* written under P */
 	pthread_cond_t thread_gone;         /* with lock: nr_threads fell */
 	struct signal_actions signals;      /* see run/signal/signal.h */
 	struct rlimit limits[RLIM_NLIMITS]; /* P: what the program believes; memory limits and
@@ -37,7 +38,9 @@ struct process {
 	int leader_status;                  /* P: what the first thread gave to exit(2) */
 	struct thread *successor;  /* P: thread that goes on on the first host thread, after exec */
 	pthread_cond_t succession; /* with lock: successor was set */
-	_Atomic uint32_t timers;   /* A: ids of POSIX timers are below this */
+	struct call_server *call_server; /* P: set once, when it is first wanted; or NULL */
+	bool no_call_server;             /* P: it cannot be had */
+	_Atomic uint32_t timers;         /* A: ids of POSIX timers are below this */
 	_Atomic int ending; /* A: 0; else the process is being ended and nobody starts anything */
 };
 

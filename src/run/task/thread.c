@@ -13,6 +13,7 @@
 
 #include "base/park.h"
 #include "run/report/report.h"
+#include "run/task/call_server.h"
 #include "run/task/futex.h"
 #include "run/task/internal.h"
 #include "run/user/user.h"
@@ -125,6 +126,7 @@ static void release_cpu(struct thread *thread)
 {
 	struct kvm_cpu *cpu = thread->cpu;
 
+	call_server_forget(thread);
 	thread->cpu = NULL;
 	kvm_cpu_switch(cpu, NULL);
 	kvm_cpu_destroy(cpu);

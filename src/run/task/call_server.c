@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The call server of a process.
+ *
+ * Locks: L = lock, A = atomic, O = the server's own, C = constant.
+ */
+#include "run/task/call_server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "base/park.h"
+#include "core/call/call.h"
+#include "core/call/special_mapping.h"
+#include "core/file/address_space.h"
+#include "run/syscall/table.h"
+
+/* As many pages as lie between a thread's call page and its call area. */
+#define SERVED_THREADS (KVM_CALL_AREA_OFFSET / PAGE_SIZE)
+/* Calls that follow each other within so many ns are frequent, and after so many of them the server
+ * wakes. It sleeps when none came for longer. */
+#define FREQUENT_NS 150000
+#define FREQUENT_CALLS 8
+#define IDLE_NS 100000
+/* Looks between two looks at the clock. */
+#define LOOKS 256
+
+struct call_server {
+	struct process *process; /* C */
+	uint32_t cpus;           /* C: of the host that the process may use */
+	pthread_mutex_t lock;
+	struct thread *threads[SERVED_THREADS]; /* L: NULL: free; the index is the page's */
+	struct file *code, *areas;              /* C: a page for each, mapped side by side */
+	uint64_t address;                       /* L: where, in the mm; 0: not yet */
+	_Atomic uint32_t awake;                 /* A: 1 while it looks; what it sleeps on */
+};
+
+static const uint16_t served_calls[] = {
+	SYS_read,         SYS_write,      SYS_pread64,    SYS_pwrite64,   SYS_readv,
+	SYS_writev,       SYS_preadv,     SYS_pwritev,    SYS_lseek,      SYS_fstat,
+	SYS_stat,         SYS_lstat,      SYS_newfstatat, SYS_statx,      SYS_access,
+	SYS_faccessat,    SYS_faccessat2, SYS_readlink,   SYS_readlinkat, SYS_getdents64,
+	SYS_fcntl,        SYS_fsync,      SYS_fdatasync,  SYS_ftruncate,  SYS_fallocate,
+	SYS_unlink,       SYS_unlinkat,   SYS_rename,     SYS_renameat2,  SYS_mkdir,
+	SYS_getcwd,       SYS_mmap,       SYS_munmap,     SYS_mprotect,   SYS_mremap,
+	SYS_madvise,      SYS_msync,      SYS_mincore,    SYS_brk,        SYS_getpid,
+	SYS_getppid,      SYS_getuid,     SYS_geteuid,    SYS_getgid,     SYS_getegid,
+	SYS_getpgrp,      SYS_uname,      SYS_sysinfo,    SYS_getrandom,  SYS_clock_getres,
+	SYS_gettimeofday, SYS_time,       SYS_umask,      SYS_fadvise64,  SYS_statfs,
+	SYS_fstatfs,
+};
+
+static void fill_allowed(uint64_t allowed[KVM_CALLS / 64])
+{
+	for (size_t i = 0; i < ARRAY_SIZE(served_calls); i++)
+		allowed[served_calls[i] / 64] |= (uint64_t)1 << served_calls[i] % 64;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static bool is_regular(const struct thread *thread, uint64_t fd)
+{
+	struct stat file;
+
+	return check_fd(thread, (int)fd) == 0 && fstat((int)fd, &file) == 0 &&
+	       S_ISREG(file.st_mode);
+}
+
+/* The number is among the served ones; these depend on their arguments. */
+static bool may_wait(const struct thread *thread, const struct kvm_call *call)
+{
+	switch (call->number) {
+	case SYS_read:
+	case SYS_write:
+	case SYS_pread64:
+	case SYS_pwrite64:
+	case SYS_readv:
+	case SYS_writev:
+	case SYS_preadv:
+	case SYS_pwritev:
+		return !is_regular(thread, call->args[0]);
+	case SYS_fcntl:
+		return (int)call->args[1] == F_SETLKW || (int)call->args[1] == F_OFD_SETLKW;
+	default:
+		return false;
+	}
+}
+
+/* The program may have posted any number. */
+static bool is_served(uint64_t number)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(served_calls); i++)
+		if (served_calls[i] == number)
+			return true;
+	return false;
+}
+
+static void serve(struct thread *thread, const struct kvm_call *call)
+{
+	int64_t result = -EINTR;
+
+	if (is_served(call->number) && !may_wait(thread, call))
+		result = syscall_serve(thread, (int64_t)call->number, call->args);
+	/* A signal kept it from beginning; its own host thread deals with that. */
+	if (result == -EINTR || result == -EINTR_FINAL)
+		kvm_call_refuse(thread->cpu);
+	else
+		kvm_call_answer(thread->cpu, (uint64_t)result);
+}
+
+/* Whether there was a call. */
+static bool look(struct call_server *server)
+{
+	struct kvm_call call;
+	bool found = false;
+
+	pthread_mutex_lock(&server->lock);
+	for (uint64_t i = 0; i < SERVED_THREADS; i++) {
+		struct thread *thread = server->threads[i];
+
+		if (!thread || !kvm_call_take(thread->cpu, &call))
+			continue;
+		serve(thread, &call);
+		found = true;
+	}
+	pthread_mutex_unlock(&server->lock);
+	return found;
+}
+
+static void open_all(struct call_server *server, bool open)
+{
+	pthread_mutex_lock(&server->lock);
+	for (uint64_t i = 0; i < SERVED_THREADS; i++)
+		if (server->threads[i])
+			kvm_calls_open(server->threads[i]->cpu, open);
+	pthread_mutex_unlock(&server->lock);
+}
+
+/* A CPU of the host is left for the server. */
+static bool has_room(const struct call_server *server)
+{
+	return atomic_load_explicit(&server->process->nr_threads, memory_order_relaxed) <
+	       server->cpus;
+}
+
+static void serve_until_idle(struct call_server *server)
+{
+	uint64_t last = now_ns();
+
+	while (has_room(server) && now_ns() - last < IDLE_NS) {
+		for (int i = 0; i < LOOKS; i++) {
+			if (look(server)) {
+				last = now_ns();
+				break;
+			}
+			__builtin_ia32_pause();
+		}
+	}
+}
+
+static void *call_server_main(void *data)
+{
+	struct call_server *server = data;
+
+	for (;;) {
+		while (!atomic_load_explicit(&server->awake, memory_order_acquire))
+			quire_park(&server->awake, 0);
+		open_all(server, true);
+		serve_until_idle(server);
+		open_all(server, false);
+		/* A call that was posted meanwhile is taken back by who posted it. */
+		atomic_store_explicit(&server->awake, 0, memory_order_release);
+	}
+	return NULL;
+}
+
+static int start_thread(struct call_server *server)
+{
+	sigset_t all, before;
+	pthread_t host;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&host, NULL, call_server_main, server);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!error)
+		pthread_detach(host);
+	return error;
+}
+
+static void free_server(struct call_server *server)
+{
+	if (server->code)
+		fput(server->code);
+	if (server->areas)
+		fput(server->areas);
+	pthread_mutex_destroy(&server->lock);
+	free(server);
+}
+
+static struct call_server *create_server(struct process *process)
+{
+	struct quire *quire = process->run->quire;
+	struct call_server *server = calloc(1, sizeof(*server));
+	cpu_set_t cpus;
+
+	if (!server)
+		return NULL;
+	server->process = process;
+	pthread_mutex_init(&server->lock, NULL);
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) ||
+	    special_object_create(quire, "[calls]", SERVED_THREADS, &server->code) ||
+	    special_object_create(quire, "[calls]", SERVED_THREADS, &server->areas)) {
+		free_server(server);
+		return NULL;
+	}
+	server->cpus = (uint32_t)CPU_COUNT(&cpus);
+	if (server->cpus < 2 || start_thread(server)) {
+		free_server(server);
+		return NULL;
+	}
+	return server;
+}
+
+/* The process's server, made when it is first wanted. NULL: it cannot be had. */
+static struct call_server *get_server(struct process *process)
+{
+	struct call_server *server;
+
+	pthread_mutex_lock(&process->lock);
+	if (!process->call_server && !process->no_call_server) {
+		process->call_server = create_server(process);
+		process->no_call_server = !process->call_server;
+	}
+	server = process->call_server;
+	pthread_mutex_unlock(&process->lock);
+	return server;
+}
+
+/* The pages are in the mm, and in its page table. */
+static int map_pages(struct call_server *server)
+{
+	struct mm_struct *mm = server->process->mm;
+	const struct special_mapping mappings[] = {
+		{server->code, VM_READ | VM_EXEC | VM_MAYREAD | VM_MAYEXEC},
+		{server->areas,
+		 VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_SHARED | VM_MAYSHARE},
+	};
+	int64_t address = install_special_mappings(mm, mappings, ARRAY_SIZE(mappings));
+	int error;
+
+	if (address < 0)
+		return (int)address;
+	error = do_madvise(mm, (uint64_t)address, KVM_CALL_AREA_OFFSET, QUIRE_MADV_POPULATE_READ);
+	if (!error)
+		error = do_madvise(mm, (uint64_t)address + KVM_CALL_AREA_OFFSET,
+				   KVM_CALL_AREA_OFFSET, QUIRE_MADV_POPULATE_WRITE);
+	if (error) {
+		(void)!do_munmap(mm, (uint64_t)address, 2 * KVM_CALL_AREA_OFFSET);
+		return error;
+	}
+	server->address = (uint64_t)address;
+	return 0;
+}
+
+static int enable(struct call_server *server, struct thread *thread, uint64_t page)
+{
+	const struct kvm_call_place place = {
+		.entry = server->address + page * PAGE_SIZE,
+		.code = special_object_page(server->code, page),
+		.area = special_object_page(server->areas, page),
+	};
+	uint64_t allowed[KVM_CALLS / 64] = {0};
+
+	fill_allowed(allowed);
+	return kvm_calls_enable(thread->cpu, &place, allowed);
+}
+
+/* Puts the thread among those that are served. False: there is no room. */
+static bool enroll(struct call_server *server, struct thread *thread)
+{
+	uint64_t page = 0;
+
+	if (thread->served)
+		return true;
+	pthread_mutex_lock(&server->lock);
+	while (page < SERVED_THREADS && server->threads[page])
+		page++;
+	if (page < SERVED_THREADS && (server->address || !map_pages(server)) &&
+	    !enable(server, thread, page)) {
+		server->threads[page] = thread;
+		thread->served = true;
+	}
+	pthread_mutex_unlock(&server->lock);
+	return thread->served;
+}
+
+static void wake(struct thread *thread)
+{
+	struct call_server *server = get_server(thread->process);
+
+	if (!server || !has_room(server) || !enroll(server, thread))
+		return;
+	if (!atomic_exchange_explicit(&server->awake, 1, memory_order_acq_rel))
+		quire_unpark(&server->awake, 1);
+}
+
+void call_server_note(struct thread *thread)
+{
+	const uint64_t now = now_ns();
+	const bool soon = now - thread->last_call < FREQUENT_NS;
+
+	thread->last_call = now;
+	thread->frequent_calls = soon ? thread->frequent_calls + 1 : 0;
+	if (thread->frequent_calls < FREQUENT_CALLS || !kvm_calls_possible(thread->cpu) ||
+	    thread->process->run->trace)
+		return;
+	thread->frequent_calls = 0;
+	wake(thread);
+}
+
+void call_server_forget(struct thread *thread)
+{
+	struct call_server *server = thread->process->call_server;
+
+	if (!thread->served)
+		return;
+	pthread_mutex_lock(&server->lock);
+	for (uint64_t i = 0; i < SERVED_THREADS; i++)
+		if (server->threads[i] == thread)
+			server->threads[i] = NULL;
+	pthread_mutex_unlock(&server->lock);
+	kvm_calls_disable(thread->cpu);
+	thread->served = false;
+}
+
+void call_server_exec(struct thread *thread)
+{
+	struct call_server *server = thread->process->call_server;
+
+	call_server_forget(thread);
+	if (!server)
+		return;
+	pthread_mutex_lock(&server->lock);
+	server->address = 0;
+	pthread_mutex_unlock(&server->lock);
+}
