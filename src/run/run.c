@@ -30,6 +30,8 @@
 #define ANON_FAULT_AROUND_MAX (2u << 20)
 #define ANON_FAULT_AROUND_MIN (64u << 10)
 #define ANON_FAULT_AROUND_SHARE 256 /* of the memory, for one fault */
+#define FILE_WINDOW_MAX (512u << 10)
+#define FILE_WINDOW_SHARE 1024 /* of the memory, for one window */
 
 static uint64_t now_ns(void)
 {
@@ -126,6 +128,18 @@ static uint32_t anon_fault_around(uint64_t memory)
 	return bytes;
 }
 
+/* How much of a file is read ahead, and mapped around a fault, at a time, where memory is not
+ * short.
+ */
+static uint32_t file_window(uint64_t memory, uint32_t least)
+{
+	uint32_t bytes = FILE_WINDOW_MAX;
+
+	while (bytes > least && bytes > memory / FILE_WINDOW_SHARE)
+		bytes /= 2;
+	return bytes;
+}
+
 static int create_instance(struct run *run, char *why, size_t why_bytes)
 {
 	const struct run_options *options = &run->options;
@@ -136,7 +150,9 @@ static int create_instance(struct run *run, char *why, size_t why_bytes)
 		.overcommit_most = host_memory(),
 		.seed = options->no_aslr ? 0 : random_seed(),
 		.policy = options->policy,
-		.readahead = options->readahead,
+		.fault_around = file_window(memory, 64 * 1024),
+		.readahead =
+			options->readahead ? options->readahead : file_window(memory, 128 * 1024),
 		.anon_fault_around = anon_fault_around(memory),
 		.no_zero_page = true,
 		.premark_accessed = true,
