@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random system calls: fuzz_syscalls SEED COUNT makes COUNT calls with arguments chosen from
- * what is likely to hurt: bad addresses, edges of mappings, huge lengths, closed descriptors. It
- * prints one line at its end; getting there is all that it shows.
+ * Random system calls: fuzz_syscalls SEED COUNT THREADS makes COUNT calls in each thread, with
+ * arguments chosen from what is likely to hurt: bad addresses, edges of mappings, huge lengths,
+ * closed descriptors. It prints one line at its end; getting there is all that it shows. Threads
+ * share memory and descriptors. Called with a fourth argument it names each call.
  *
  * It may be started by root, so calls that reach beyond the present directory, which is to be an
  * empty one, are left out: those that act on other processes, on the system, on memory outside its
  * own playground, or on how it ends. Root's file system is that directory; anybody else may do
  * little harm elsewhere. Descriptors 0 to 2 are files of its own, and no file grows beyond a
- * megabyte. A timer interrupts what waits.
+ * megabyte. Timers interrupt what waits.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +28,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #define PAGE 4096ul
@@ -38,10 +41,11 @@
 #define UNUSED_LAST 423
 #define FILE_MOST (1 << 20)
 #define TIMER_US 5000
+#define THREADS_MOST 8
 #define TALK 900 /* descriptor that the program speaks through */
 #define HOME 901 /* its directory */
 
-static uint64_t state;
+static _Thread_local uint64_t state;
 static char *playground;
 static const char zeros[PAGE] __attribute__((aligned(4096)));
 
@@ -454,6 +458,7 @@ static void fit_to_call(long number, uint64_t args[6])
 		args[3] = below(FILE_MOST);
 		break;
 	case SYS_timer_settime:
+	case SYS_timer_delete:
 		args[0] = 0x7fffffff;
 		break;
 	default:
@@ -492,6 +497,9 @@ static long make_call(bool verbose)
 /* The playground: anonymous memory with holes, read-only and inaccessible pages in it. */
 static void build_playground(void)
 {
+	uint64_t words[PAGE / 8];
+	const struct iovec from = {words, sizeof(words)};
+
 	if (!playground) {
 		char *room = mmap(NULL, PLAYGROUND + 2 * FENCE, PROT_NONE,
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -501,10 +509,13 @@ static void build_playground(void)
 	if (mmap(playground, PLAYGROUND, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != playground)
 		_exit(2);
-	for (int page = 0; page < 32; page++)
-		for (unsigned int i = 0; i < PAGE; i += 8)
-			*(uint64_t *)(playground + page * PAGE + i) =
-				below(4) ? below(64) : any_pointer();
+	/* By a call, since another thread may unmap it meanwhile. */
+	for (int page = 0; page < 32; page++) {
+		for (unsigned int i = 0; i < PAGE / 8; i++)
+			words[i] = below(4) ? below(64) : any_pointer();
+		process_vm_writev(getpid(), &from, 1,
+				  &(struct iovec){playground + page * PAGE, PAGE}, 1, 0);
+	}
 	mprotect(playground + 40 * PAGE, PAGE, PROT_READ);
 	mprotect(playground + 44 * PAGE, PAGE, PROT_NONE);
 	munmap(playground + 48 * PAGE, PAGE);
@@ -518,8 +529,8 @@ static void open_descriptors(void)
 	close_range(0, TALK - 1, 0);
 	/* Calls may have gone elsewhere, and forbidden everything. */
 	umask(0);
-	if (fchmod(HOME, 0777) || fchdir(HOME) || open("own-0", O_RDWR | O_CREAT, 0666) != 0 ||
-	    open("own-1", O_RDWR | O_CREAT | O_NONBLOCK, 0666) != 1)
+	if (fchmod(HOME, 0777) || fchdir(HOME) || open("own-0", O_RDWR | O_CREAT, 0666) < 0 ||
+	    open("own-1", O_RDWR | O_CREAT | O_NONBLOCK, 0666) < 0)
 		_exit(3);
 	close(open("a", O_RDWR | O_CREAT, 0666));
 	(void)!dup(0);
@@ -544,31 +555,74 @@ static void interrupt(int signal)
 	(void)signal;
 }
 
+/* The calling thread is interrupted all the time. */
+static void start_timer(void)
+{
+	const struct itimerspec often = {{0, TIMER_US * 1000}, {0, TIMER_US * 1000}};
+	struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGALRM};
+	timer_t timer;
+
+	event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &often, NULL))
+		_exit(4);
+}
+
+struct work {
+	pthread_t thread;
+	uint64_t seed;
+	long count;
+	long failed; /* out: how many calls answered an error */
+	bool first;  /* builds what all use */
+	bool verbose;
+};
+
+static void *make_calls(void *argument)
+{
+	struct work *work = argument;
+
+	state = work->seed;
+	start_timer();
+	for (long i = 0; i < work->count; i++) {
+		if (work->first && i % 64 == 0) {
+			build_playground();
+			open_descriptors();
+		}
+		work->failed += make_call(work->verbose) == -1;
+	}
+	return NULL;
+}
+
 int main(int argc, char **argv)
 {
-	const struct itimerval timer = {{0, TIMER_US}, {0, TIMER_US}};
 	const struct rlimit file_size = {FILE_MOST, FILE_MOST};
 	const struct sigaction action = {.sa_handler = interrupt};
-	const long count = argc > 2 ? atol(argv[2]) : 1000;
-	long failed = 0;
+	const long threads = argc > 3 ? atol(argv[3]) : 1;
+	struct work work[THREADS_MOST] = {0};
+	long failed = 0, count = argc > 2 ? atol(argv[2]) : 1000;
 
-	state = argc > 1 ? strtoull(argv[1], NULL, 0) : 1;
 	if (dup2(1, TALK) != TALK || dup2(open(".", O_RDONLY), HOME) != HOME ||
 	    setrlimit(RLIMIT_FSIZE, &file_size) || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
 	    signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGIO, SIG_IGN) == SIG_ERR ||
-	    sigaction(SIGALRM, &action, NULL) || setitimer(ITIMER_REAL, &timer, NULL))
+	    sigaction(SIGALRM, &action, NULL) || threads < 1 || threads > THREADS_MOST)
 		return 1;
 	/* A path made of chance may begin with a slash. */
 	if (!geteuid() && chroot("."))
 		return 1;
-	for (long i = 0; i < count; i++) {
-		if (i % 64 == 0) {
-			build_playground();
-			open_descriptors();
-		}
-		failed += make_call(argc > 3) == -1;
+	build_playground();
+	for (long i = 0; i < threads; i++) {
+		work[i].seed = (argc > 1 ? strtoull(argv[1], NULL, 0) : 1) + (uint64_t)i * 1000000;
+		work[i].count = count;
+		work[i].first = !i;
+		work[i].verbose = argc > 4;
+		if (i && pthread_create(&work[i].thread, NULL, make_calls, &work[i]))
+			return 1;
 	}
-	dprintf(TALK, "made %ld calls, some of which %s\n", count,
-		failed > 0 && failed < count ? "failed" : "did not fail");
+	make_calls(&work[0]);
+	for (long i = 1; i < threads; i++)
+		pthread_join(work[i].thread, NULL);
+	for (long i = 0; i < threads; i++)
+		failed += work[i].failed;
+	dprintf(TALK, "made %ld calls, some of which %s\n", threads * count,
+		failed > 0 && failed < threads * count ? "failed" : "did not fail");
 	return 0;
 }

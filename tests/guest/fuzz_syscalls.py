@@ -3,7 +3,7 @@
 """Runs fuzz_syscalls under `quire run` with a number of seeds: it must get to its end each time.
 
 A seed that fails is named; its calls are listed by
-    quire run -- fuzz_syscalls SEED COUNT verbose
+    quire run -- fuzz_syscalls SEED COUNT THREADS verbose
 in an empty directory."""
 
 import argparse
@@ -28,6 +28,7 @@ def run(arguments, seed):
         arguments.program.resolve(),
         str(seed),
         str(arguments.calls),
+        str(arguments.threads),
     ]
     with tempfile.TemporaryDirectory(prefix="quire-fuzz-", ignore_cleanup_errors=True) as directory:
         try:
@@ -50,6 +51,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--memory", default="32M")
     parser.add_argument("--calls", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("quire", type=pathlib.Path)
