@@ -8,9 +8,11 @@
  * the fault, on either side. So a program that fills memory in order meets ever larger windows,
  * whatever else it does meanwhile, and no more than about half of what is filled is for nothing.
  *
- * Filling ahead never costs anyone anything: it takes frames above the high watermark alone and
- * stops before any budget comes near its end. Pages that are never written are found by reclaim,
- * which drops pages of zeros without writing them.
+ * Filling ahead never reclaims. What is filled on suspicion takes frames above the high watermark
+ * alone, and nothing near the end of a budget. Where memory is used densely the pages would be
+ * asked for in a moment anyway, so all that is free may be taken, which keeps faults few under
+ * pressure, too. Pages that are never written are found by reclaim, which drops pages of zeros
+ * without writing them.
  */
 #include "base/contents.h"
 #include "core/fault/fault_steps.h"
@@ -25,6 +27,7 @@
 struct window {
 	uint64_t start;
 	uint64_t end;
+	bool dense; /* larger than the first one */
 };
 
 static bool has_page(const struct vm_fault *vmf, uint64_t address)
@@ -67,6 +70,7 @@ static struct window choose_window(const struct vm_fault *vmf)
 
 		pages = 2 * used > pages ? 2 * used : pages;
 	}
+	window.dense = pages > WINDOW_FIRST;
 	bytes = (uint64_t)pages << PAGE_SHIFT;
 	window.start = vmf->address & ~(bytes - 1);
 	window.end = min_u64(window.start + bytes, vmf->vma->vm_end);
@@ -95,12 +99,13 @@ static void put_pages(struct quire *quire, struct page **pages, uint32_t count)
 }
 
 /* Charged, zeroed pages; how many there are. */
-static uint32_t alloc_pages(struct vm_fault *vmf, struct page **pages, uint32_t wanted)
+static uint32_t alloc_pages(struct vm_fault *vmf, struct page **pages, uint32_t wanted, bool dense)
 {
 	struct quire *quire = vmf->mm->quire;
 	const uint32_t droppable = vmf->vma->vm_flags & VM_DROPPABLE ? 1u << PG_lazyfree : 0;
-	const uint32_t taken = zone_alloc_ahead(&quire->zone, pages, wanted);
-	const uint32_t count = memcg_charge_ahead(vma_memcg(vmf->vma), pages, taken);
+	const uint32_t taken =
+		zone_alloc_ahead(&quire->zone, pages, wanted, dense ? WMARK_MIN : WMARK_HIGH);
+	const uint32_t count = memcg_charge_ahead(vma_memcg(vmf->vma), pages, taken, !dense);
 
 	put_pages(quire, pages + count, taken - count);
 	for (uint32_t i = 0; i < count; i++) {
@@ -174,7 +179,7 @@ bool fault_anon_around(struct vm_fault *vmf, uint32_t *result)
 	count = count_empty(vmf, &window);
 	if (count < 2)
 		return false;
-	count = alloc_pages(vmf, pages, count);
+	count = alloc_pages(vmf, pages, count, window.dense);
 	if (!count)
 		return false;
 	*result = fill_window(vmf, &window, pages, count);

@@ -231,6 +231,44 @@ static void test_low_memory_is_not_filled_ahead(void **state)
 		put_page(f->quire, pages[--count]);
 }
 
+/* Where memory is used in order, what is free is taken to the end, and still nothing is reclaimed.
+ */
+static void test_dense_use_fills_to_the_end(void **state)
+{
+	struct fixture *f = *state;
+
+	map_anon(f, 0, 256);
+	assert_ok(quire_group_set_budget(quire_mm_group(f->mm), PAGES(32 + 8)));
+	for (uint64_t i = 0; i < 32; i++)
+		assert_int_equal(store(f, i, 1), 0);
+	assert_int_equal(rss(f->mm, MM_ANONPAGES), 32);
+	assert_int_equal(store(f, 32, 1), 0);
+	assert_int_equal(mapped_pages(f->mm, 32, 32), 8);
+	assert_int_equal(event(f, EVENT_SCANNED), 0);
+	test_instance_check(&f->instance);
+}
+
+static void test_dense_use_takes_all_frames(void **state)
+{
+	struct fixture *f = *state;
+	const uint64_t min = f->quire->zone.watermark[WMARK_MIN];
+	static struct page *pages[4096];
+	uint64_t count = 0;
+
+	map_anon(f, 0, 256);
+	for (uint64_t i = 0; i < 32; i++)
+		assert_int_equal(store(f, i, 1), 0);
+	zone_drain_caches(&f->quire->zone);
+	while (zone_nr_free(&f->quire->zone) > min + 5)
+		assert_non_null(pages[count++] = alloc_page(f->quire, GFP_NOWAIT));
+	zone_drain_caches(&f->quire->zone);
+	assert_int_equal(store(f, 32, 1), 0);
+	assert_int_equal(mapped_pages(f->mm, 32, 32), 5);
+	assert_int_equal(event(f, EVENT_SCANNED), 0);
+	while (count)
+		put_page(f->quire, pages[--count]);
+}
+
 /* Whatever cannot be had, the fault itself is served. */
 static void test_failures_leave_a_single_page(void **state)
 {
@@ -495,6 +533,8 @@ int main(void)
 		cmocka_unit_test(test_zero_pages_stay),
 		AROUND_TEST(test_budget_is_not_filled_ahead),
 		AROUND_TEST(test_low_memory_is_not_filled_ahead),
+		AROUND_TEST(test_dense_use_fills_to_the_end),
+		AROUND_TEST(test_dense_use_takes_all_frames),
 		AROUND_TEST(test_failures_leave_a_single_page),
 		AROUND_TEST(test_random_use),
 		AROUND_TEST(test_unused_pages_need_no_swap),

@@ -265,7 +265,7 @@ static uint32_t buddy_take_runs(struct zone *zone, struct page **pages, uint32_t
 	return count;
 }
 
-uint32_t zone_alloc_ahead(struct zone *zone, struct page **pages, uint32_t n)
+uint32_t zone_alloc_ahead(struct zone *zone, struct page **pages, uint32_t n, enum watermark mark)
 {
 	uint32_t count = 0;
 	int64_t spare;
@@ -275,7 +275,7 @@ uint32_t zone_alloc_ahead(struct zone *zone, struct page **pages, uint32_t n)
 		return 0;
 	do {
 		spin_lock(&zone->lock);
-		spare = zone_available(zone, GFP_RESERVE) - (int64_t)zone->watermark[WMARK_HIGH];
+		spare = zone_available(zone, GFP_RESERVE) - (int64_t)zone->watermark[mark];
 		if (spare > 0)
 			count = buddy_take_runs(zone, pages, (uint32_t)min_u64(n, (uint64_t)spare));
 		spin_unlock(&zone->lock);

@@ -114,9 +114,9 @@ static inline struct page *virt_to_page(const struct zone *zone, const void *mem
 struct page *zone_alloc(struct zone *zone, uint32_t order, uint32_t gfp);
 /*
  * Up to `n` single frames, refcount 1, not zeroed, neighbours in order as far as may be; only what
- * lies above the high watermark. Returns how many. Obeys FAIL_FRAME.
+ * lies above the watermark. Returns how many. Obeys FAIL_FRAME.
  */
-uint32_t zone_alloc_ahead(struct zone *zone, struct page **pages, uint32_t n);
+uint32_t zone_alloc_ahead(struct zone *zone, struct page **pages, uint32_t n, enum watermark mark);
 /* refcount is 0, page is on no list and not charged. */
 void zone_free(struct zone *zone, struct page *page);
 /* Returns the frames of all thread caches to buddy. */

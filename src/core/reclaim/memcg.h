@@ -108,9 +108,9 @@ QUIRE_MUST_CHECK int memcg_charge(struct quire *quire, struct mem_cgroup *memcg,
 				  uint32_t gfp);
 /*
  * Charges the first of `n` pages that are filled ahead of need: without reclaim, and as long as no
- * budget comes near its end. Returns how many.
+ * budget comes to its end or, with `spare`, near it. Returns how many.
  */
-uint32_t memcg_charge_ahead(struct mem_cgroup *memcg, struct page **pages, uint32_t n);
+uint32_t memcg_charge_ahead(struct mem_cgroup *memcg, struct page **pages, uint32_t n, bool spare);
 /* From put_page(). */
 void memcg_uncharge(struct page *page);
 /* Sets the budget in pages; reclaims down to it. -EBUSY: could not get below (the budget holds from

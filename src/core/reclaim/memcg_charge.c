@@ -190,13 +190,13 @@ static bool near_budget(const struct mem_cgroup *memcg)
 	return false;
 }
 
-/* Pages that can be charged until any budget is near its end. */
-static uint64_t budget_room(const struct mem_cgroup *memcg)
+/* Pages that can be charged until any budget is at its end, or near it. */
+static uint64_t budget_room(const struct mem_cgroup *memcg, bool near)
 {
 	uint64_t room = UINT64_MAX;
 
 	for (; memcg; memcg = memcg->parent) {
-		const uint64_t mark = budget_mark(memcg);
+		const uint64_t mark = near ? budget_mark(memcg) : memcg_max(memcg);
 		const uint64_t usage = memcg_usage(memcg);
 
 		room = usage > mark ? 0 : min_u64(room, mark - usage);
@@ -255,9 +255,9 @@ int memcg_charge(struct quire *quire, struct mem_cgroup *memcg, struct page *pag
 	return 0;
 }
 
-uint32_t memcg_charge_ahead(struct mem_cgroup *memcg, struct page **pages, uint32_t n)
+uint32_t memcg_charge_ahead(struct mem_cgroup *memcg, struct page **pages, uint32_t n, bool spare)
 {
-	n = (uint32_t)min_u64(n, budget_room(memcg));
+	n = (uint32_t)min_u64(n, budget_room(memcg, spare));
 	if (!n || !try_charge(memcg, n))
 		return 0;
 	for (uint32_t i = 0; i < n; i++)
