@@ -37,7 +37,8 @@ int mapped_files_create(struct mapped_files **result)
 
 	if (!files)
 		return -ENOMEM;
-	rwlock_init(&files->unknown, LOCK_NONE);
+	for (int i = 0; i < MAPPED_UNKNOWN_LOCKS; i++)
+		rwlock_init(&files->unknown[i], LOCK_NONE);
 	mutex_init(&files->lock, LOCK_LEAF);
 	for (int i = 0; i < MAPPED_POSITION_LOCKS; i++)
 		mutex_init(&files->position[i], LOCK_NONE);
@@ -173,10 +174,18 @@ static const char *base_name(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
+static struct rwlock *unknown_lock(struct run *run, const struct stat *status)
+{
+	const uint64_t hash = (status->st_dev ^ status->st_ino) * 0x9e3779b97f4a7c15u;
+
+	return &run->files->unknown[hash >> 32 & (MAPPED_UNKNOWN_LOCKS - 1)];
+}
+
 /* The inode gets a store that allows what the descriptor allows. */
 static int open_inode(const struct opened *opened, struct inode **inode)
 {
 	struct mapped_files *files = opened->run->files;
+	struct rwlock *unknown = unknown_lock(opened->run, &opened->status);
 	const bool writable = (opened->flags & O_ACCMODE) == O_RDWR;
 	struct quire_store *store;
 	int fd = private_fd(opened);
@@ -190,10 +199,10 @@ static int open_inode(const struct opened *opened, struct inode **inode)
 		return error;
 	}
 	quire_file_store_on_close(store, close_store_fd, opened->run);
-	write_lock(&files->unknown);
+	write_lock(unknown);
 	error = inode_get(opened->run->quire, opened->status.st_dev, opened->status.st_ino,
 			  base_name(opened->path), store, inode);
-	write_unlock(&files->unknown);
+	write_unlock(unknown);
 	if (error)
 		store->ops->close(store);
 	return error;
@@ -310,15 +319,15 @@ struct inode *mapped_inode(struct run *run, int fd)
 
 void mapped_change_begin(struct run *run, const struct stat *status, struct mapped_change *change)
 {
-	struct mapped_files *files = run->files;
-
 	*change = (struct mapped_change){.run = run, .inode = mapped_inode_at(run, status)};
 	if (!change->inode && S_ISREG(status->st_mode)) {
-		read_lock(&files->unknown);
+		change->unknown = unknown_lock(run, status);
+		read_lock(change->unknown);
 		change->inode = mapped_inode_at(run, status);
-		change->unknown = !change->inode;
-		if (change->inode)
-			read_unlock(&files->unknown);
+		if (change->inode) {
+			read_unlock(change->unknown);
+			change->unknown = NULL;
+		}
 	}
 	if (change->inode)
 		bypass_begin(change->inode);
@@ -327,7 +336,7 @@ void mapped_change_begin(struct run *run, const struct stat *status, struct mapp
 void mapped_change_end(struct mapped_change *change)
 {
 	if (change->unknown)
-		read_unlock(&change->run->files->unknown);
+		read_unlock(change->unknown);
 	if (!change->inode)
 		return;
 	note_version(change->inode);

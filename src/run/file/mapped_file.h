@@ -22,6 +22,7 @@
 #include "run/run.h"
 
 #define MAPPED_POSITION_LOCKS 64
+#define MAPPED_UNKNOWN_LOCKS 64
 
 struct posix_locked_file;
 struct buried_fd;
@@ -32,9 +33,9 @@ struct buried_fd;
  * Locks: L = lock of its own, A = atomic.
  */
 struct mapped_files {
-	/* Read: the host changes a file that the instance does not know. Written: a file gets
-	 * known. */
-	struct rwlock unknown;
+	/* By the file's identity. Read: the host changes a file that the instance does not know.
+	 * Written: such a file gets known. */
+	struct rwlock unknown[MAPPED_UNKNOWN_LOCKS];
 	/* Of descriptor n % MAPPED_POSITION_LOCKS: its position is found out, used and moved. */
 	struct mutex position[MAPPED_POSITION_LOCKS];
 	struct mutex lock;
@@ -72,7 +73,8 @@ QUIRE_MUST_CHECK int mapped_read_begin(struct inode *inode, uint64_t offset, uin
 struct mapped_change {
 	struct run *run;
 	struct inode *inode;
-	bool unknown; /* a regular file, not known to the instance */
+	struct rwlock *unknown; /* held for reading: a regular file that the instance does not know
+				 */
 };
 void mapped_change_begin(struct run *run, const struct stat *status, struct mapped_change *change);
 void mapped_change_end(struct mapped_change *change);

@@ -119,15 +119,17 @@ static int64_t read_buffered(struct transfer *transfer, struct inode *newer, uin
 	return result;
 }
 
-static int64_t read_direct(struct transfer *transfer, uint64_t bytes)
+/* As many as there are frames for: *wanted. */
+static int64_t read_direct(struct transfer *transfer, uint64_t *wanted)
 {
 	struct mm_struct *mm = thread_mm(transfer->thread);
+	const uint64_t address = (uint64_t)(uintptr_t)transfer->piece->iov_base;
 	struct user_pin pin;
-	int64_t result =
-		user_pin(mm, (uint64_t)(uintptr_t)transfer->piece->iov_base, bytes, true, &pin);
+	int64_t result = user_pin(mm, address, transfer->piece->iov_len, true, &pin);
 
 	if (result)
 		return result == -EFAULT ? call_without_buffer(transfer) : result;
+	*wanted = pin.bytes;
 	result = transfer_host(transfer, pin.vector, pin.nr_vectors, may_wait(transfer));
 	user_unpin(mm, &pin, result > 0);
 	return result;
@@ -138,13 +140,8 @@ static int64_t read_piece(struct transfer *transfer, struct inode *inode, uint64
 {
 	struct inode *newer = inode && bypass_newer_than_store(inode) ? inode : NULL;
 
-	if (!newer && transfer->piece->iov_len >= DIRECT_BYTES) {
-		const uint64_t page = PAGE_OFFSET((uintptr_t)transfer->piece->iov_base);
-
-		*wanted = min_u64(transfer->piece->iov_len,
-				  ((uint64_t)USER_PIN_MAX << PAGE_SHIFT) - page);
-		return read_direct(transfer, *wanted);
-	}
+	if (!newer && transfer->piece->iov_len >= DIRECT_BYTES)
+		return read_direct(transfer, wanted);
 	*wanted =
 		newer ? min_u64(transfer->left, KNOWN_BYTES) : buffer_bytes(transfer, BUFFER_BYTES);
 	return read_buffered(transfer, newer, *wanted);
@@ -228,23 +225,24 @@ static int64_t write_buffered(struct transfer *transfer, uint64_t bytes)
 	return result;
 }
 
-static int64_t write_direct(struct transfer *transfer, uint64_t bytes)
+static int64_t write_direct(struct transfer *transfer, uint64_t *wanted)
 {
 	struct mm_struct *mm = thread_mm(transfer->thread);
+	const uint64_t address = (uint64_t)(uintptr_t)transfer->piece->iov_base;
 	struct mapped_change change;
 	struct user_pin pin;
-	int64_t result =
-		user_pin(mm, (uint64_t)(uintptr_t)transfer->piece->iov_base, bytes, false, &pin);
+	int64_t result = user_pin(mm, address, transfer->piece->iov_len, false, &pin);
 
 	if (result)
 		return result == -EFAULT ? call_without_buffer(transfer) : result;
+	*wanted = pin.bytes;
 	mapped_change_begin(run_of(transfer), &transfer->status, &change);
 	if (!change.inode)
 		result = transfer_host(transfer, pin.vector, pin.nr_vectors, false);
 	mapped_change_end(&change);
 	user_unpin(mm, &pin, false);
 	/* Another thread has just mapped the file. */
-	return change.inode ? write_buffered(transfer, bytes) : result;
+	return change.inode ? write_buffered(transfer, *wanted) : result;
 }
 
 static int64_t write_piece(struct transfer *transfer, struct inode *inode, uint64_t *wanted)
@@ -257,16 +255,13 @@ static int64_t write_piece(struct transfer *transfer, struct inode *inode, uint6
 		*wanted = buffer_bytes(transfer, BUFFER_BYTES);
 		return write_buffered(transfer, *wanted);
 	}
-	*wanted = min_u64(transfer->piece->iov_len,
-			  ((uint64_t)USER_PIN_MAX << PAGE_SHIFT) -
-				  PAGE_OFFSET((uintptr_t)transfer->piece->iov_base));
-	return write_direct(transfer, *wanted);
+	return write_direct(transfer, wanted);
 }
 
 int64_t transfer_file(struct transfer *transfer)
 {
 	int64_t result;
-	uint64_t wanted;
+	uint64_t wanted = 0;
 
 	do {
 		/* Anew for each piece: another thread may map the file now. */
