@@ -190,9 +190,9 @@ struct quire_params {
 	uint32_t max_map_count;           /* VMAs in an mm (65530) */
 	uint32_t fault_around;            /* bytes, power of two (65536; 4096: none) */
 	/* A write to an empty page of private anonymous memory fills up to so many bytes of empty
-	 * neighbours with zeroed pages, 64 KiB at first and more where memory is used densely, never
-	 * reclaiming for it: for machines whose faults are dear. Pages that are in the
-	 * swap cache come back together, too. Power of two, at most 2 MiB (4096: none). */
+	 * neighbours with zeroed pages, 64 KiB at first and more where memory is used densely,
+	 * never reclaiming for it: for machines whose faults are dear. Pages that are in the swap
+	 * cache come back together, too. Power of two, at most 2 MiB (4096: none). */
 	uint32_t anon_fault_around;
 	/* A read of empty anonymous memory gives a page of its own at once, not the zero page. */
 	bool no_zero_page;
