@@ -261,7 +261,7 @@ void run_destroy(struct run *run)
 	sysv_shm_destroy(run);
 	if (run->quire)
 		(void)quire_destroy(run->quire);
-	(void)trace_finish(run->trace);
+	trace_destroy(run->trace);
 	background_destroy(run->background);
 	mapped_files_destroy(run->files);
 	if (run->machine)

@@ -275,3 +275,21 @@ int trace_finish(struct trace *trace)
 		fprintf(stderr, "quire: the trace is incomplete: %s\n", strerror(-error));
 	return error;
 }
+
+void trace_destroy(struct trace *trace)
+{
+	struct trace_buffer *buffer, *next;
+
+	if (!trace)
+		return;
+	(void)trace_finish(trace);
+	list_for_each_entry_safe (buffer, next, &trace->buffers, list) {
+		list_del(&buffer->list);
+		pthread_mutex_destroy(&buffer->lock);
+		free(buffer);
+	}
+	pthread_key_delete(trace->key);
+	pthread_mutex_destroy(&trace->lock);
+	close(trace->fd);
+	free(trace);
+}

@@ -21,5 +21,7 @@ void trace_call(struct trace *trace, int64_t number, const uint64_t args[6], int
 /* Writes what is in the buffers and closes the file; others may still be tracing, which is lost.
  * -errno of writing, said on standard error too. NULL is allowed. */
 int trace_finish(struct trace *trace);
+/* The same, and frees it: of a run that never started, where nobody else traces. */
+void trace_destroy(struct trace *trace);
 
 #endif
