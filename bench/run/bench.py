@@ -218,7 +218,8 @@ def show(row, quire, native, note):
     ratio = quire / native
     goal = f"{row.goal:g} ms" if row.absolute else f"{row.goal:.2f}"
     verdict = "pass" if row.met(quire, ratio) else "miss"
-    print(f"  {row.name:<16} {quire:9.1f} ms {native:9.1f} ms  {ratio:6.2f}  {goal:>6}  {verdict}  {row.what}{note}", flush=True)
+    figures = f"{quire:9.1f} ms {native:9.1f} ms  {ratio:6.2f}  {goal:>6}  {verdict}"
+    print(f"  {row.name:<16} {figures}  {row.what}{note}", flush=True)
 
 
 def measure_rows(arguments, rows, directory, tsv):

@@ -5,7 +5,7 @@
 # expects: evicted
 prepare() {
 	random_lines 20000000 >lines
-	head -n 5000 lines | cut -c3-9 >patterns
+	head -n 600 lines | cut -c3-9 >patterns
 	mkdir tree
 	for i in $(seq 50); do head -c $((i * 1000)) lines >"tree/$i"; done
 }

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 # perl: hashes and strings that grow, regular expressions, sorting, files.
 # packages: perl
-# memory: 8M
+# memory: 16M
 # expects: evicted swap_out swap_in
 prepare() {
-	random_lines 8000000 >lines
+	random_lines 3000000 >lines
 }
 
 load() {

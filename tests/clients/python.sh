@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 # Python: JSON, hashes and compression in threads; sockets, queues and signals within one process.
 # packages: python3.11
-# memory: 16M
+# memory: 24M
 # expects: evicted swap_out swap_in
 load() {
-	run /usr/bin/python3.11 "$(dirname "$script")/python.py" 6000000 4
+	run /usr/bin/python3.11 "$(dirname "$script")/python.py" 2400000 4
 	run /usr/bin/python3.11 -c '
 import asyncio, concurrent.futures, mmap, os, queue, signal, socket, sqlite3, sys, tempfile, threading, time
 left, right = socket.socketpair()

@@ -26,6 +26,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,7 @@ import time
 
 TIMEOUT = 300
 NO_KVM = 69
+EVENTS = ("faults", "evicted", "swap_out", "swap_in", "file_pages_written")
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -44,7 +46,9 @@ def directive(text, name):
 def missing_package(packages):
     for package in packages.split():
         query = ["dpkg-query", "-W", "-f=${db:Status-Status}", package]
-        if not shutil.which("dpkg-query") or subprocess.run(query, capture_output=True, check=False).stdout != b"installed":
+        if not shutil.which("dpkg-query"):
+            return package
+        if subprocess.run(query, capture_output=True, check=False).stdout != b"installed":
             return package
     return None
 
@@ -80,19 +84,20 @@ class Run:
         )
         start = time.monotonic()
         with open(output, "wb") as out, open(errors, "wb") as err:
-            try:
-                subprocess.run(
-                    [HERE / "client.sh", script, "load"],
-                    cwd=work,
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=err,
-                    timeout=TIMEOUT,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                statuses.write_text(f"nothing within {TIMEOUT} s\n")
+            with subprocess.Popen(
+                [HERE / "client.sh", script, "load"],
+                cwd=work,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            ) as process:
+                try:
+                    process.wait(TIMEOUT)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    statuses.write_text(f"nothing within {TIMEOUT} s\n")
         self.seconds = time.monotonic() - start
         self.statuses = sorted(statuses.read_text().splitlines())
         self.output = output.read_text(errors="backslashreplace").splitlines()
@@ -145,9 +150,9 @@ class Clients:
         self.passed += not lines
         figures = f"{run.seconds:.1f} s"
         if run.reports:
-            figures += "".join(
-                f", {run.events(event)} {event}" for event in ("faults", "evicted", "swap_out", "swap_in", "file_pages_written")
-            )
+            peak = max(report["memory"]["peak_bytes"] for report in run.reports)
+            figures += f", peak {peak >> 20} MiB"
+            figures += "".join(f", {run.events(event)} {event}" for event in EVENTS)
         print(f"{'FAILED ' if lines else 'ok     '}  {name}: {figures}", flush=True)
         for line in lines:
             print("   | " + line, flush=True)

@@ -4,7 +4,7 @@
 # memory: 16M
 # expects: evicted swap_out swap_in
 prepare() {
-	random_lines 40000000 >lines
+	random_lines 12000000 >lines
 }
 
 load() {
