@@ -90,10 +90,11 @@ static void reset_registers(struct kvm_cpu *cpu)
 int kvm_cpu_set_syscall_entry(struct kvm_cpu *cpu, uint64_t address)
 {
 	struct {
-		struct kvm_msrs header;
+		/* struct kvm_msrs with room for its entries. */
+		uint32_t nmsrs, pad;
 		struct kvm_msr_entry entries[4];
 	} msrs = {
-		.header.nmsrs = 4,
+		.nmsrs = 4,
 		.entries = {{.index = MSR_STAR, .data = STAR_SELECTORS},
 			    {.index = MSR_LSTAR, .data = address},
 			    {.index = MSR_CSTAR, .data = STUB_SYSCALL},
