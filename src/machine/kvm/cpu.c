@@ -104,7 +104,7 @@ int kvm_cpu_set_syscall_entry(struct kvm_cpu *cpu, uint64_t address)
 
 	if (set < 0)
 		return -errno;
-	return set == (int)msrs.header.nmsrs ? 0 : -EIO;
+	return set == (int)msrs.nmsrs ? 0 : -EIO;
 }
 
 /* Whether the guest reads the host's time stamp counter. */
