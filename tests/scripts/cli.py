@@ -100,7 +100,7 @@ class CommandLine(unittest.TestCase):
             ["shell", "--seed=-1"],
             ["shell", "one", "two"],
             ["diff", "--json"],
-            ["diff", "--machine=soft"],
+            ["diff", "--machine=linux"],
         ):
             run = self.run_quire(*arguments)
             self.assertEqual(run.returncode, 2, arguments)
