@@ -17,8 +17,8 @@ static const char *const how_names[HOWS] = {
 };
 
 static const char *const how_texts[HOWS] = {
-	[HOW_HOST] = "passed to the host; what the program passes by pointer is copied in before "
-		     "and out after, `EFAULT` where it has no memory",
+	[HOW_HOST] = ("passed to the host; what the program passes by pointer is copied in before "
+		      "and out after, `EFAULT` where it has no memory"),
 	[HOW_QUIRE] = "served by Quire's memory system",
 	[HOW_FILE] = "passed to the host, and kept in agreement with mapped files",
 	[HOW_TASK] = "threads, signals and the process: Quire and the host together",
