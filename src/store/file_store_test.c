@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <quire/file_store.h>
+#include <quire/memory_store.h>
 
 #include "base/alloc.h"
 #include "base/fail.h"
@@ -656,6 +657,29 @@ static void test_io_uring_refused(void **state)
 	}
 }
 
+static void note_fd(void *context, int fd)
+{
+	*(int *)context = fd;
+}
+
+/* Who wants the descriptor gets it open, after the last transfer. */
+static void test_descriptor_given_back(void **state)
+{
+	(void)state;
+	struct quire_store *store;
+	int fd = reopen(fixture.fd, O_RDWR), given = -1;
+
+	assert_int_equal(quire_file_store_create(fd, true, QUIRE_FILE_IO_PLAIN, &store), 0);
+	assert_int_equal(quire_file_store_fd(store), fd);
+	quire_file_store_on_close(store, note_fd, &given);
+	store->ops->close(store);
+	assert_int_equal(given, fd);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(quire_memory_store_create(0, &store), 0);
+	assert_int_equal(quire_file_store_fd(store), -1);
+	store->ops->close(store);
+}
+
 static void test_ring_as_asked(void **state)
 {
 	(void)state;
@@ -686,7 +710,7 @@ int main(void)
 		EACH(test_submitter_exits), EACH(test_close_waits),
 		PLAIN(test_unkind_host),    AUTO(test_not_a_regular_file),
 		AUTO(test_out_of_memory),   AUTO(test_io_uring_refused),
-		RING(test_ring_as_asked),
+		RING(test_ring_as_asked),   AUTO(test_descriptor_given_back),
 	};
 
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
