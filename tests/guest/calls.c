@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,8 +170,9 @@ static char *find_pages(size_t *bytes)
 }
 
 #define AREA_POSTED 1
+#define AREA_TAKEN 2
 
-/* Posts a call that nobody makes, and waits until somebody took it, or for a while. */
+/* Posts a call that nobody makes, and waits until it is answered, or for a while. */
 static void forge(volatile unsigned char *area, long number)
 {
 	volatile unsigned int *state = (volatile unsigned int *)area;
@@ -179,6 +181,11 @@ static void forge(volatile unsigned char *area, long number)
 	*state = AREA_POSTED;
 	for (int i = 0; i < 20000 && *state == AREA_POSTED; i++)
 		__builtin_ia32_pause();
+	/* Taken back as a call would be, or awaited. */
+	if (__sync_bool_compare_and_swap(state, AREA_POSTED, 0))
+		return;
+	while (*state == AREA_TAKEN)
+		sched_yield();
 	*state = 0;
 }
 
