@@ -277,9 +277,11 @@ static void *wait_forever(void *unused)
 
 static void *compute_forever(void *unused)
 {
-	for (volatile unsigned long i = 0; !unused; i++)
-		;
-	return NULL;
+	volatile unsigned long count = 0;
+
+	while (count + 1)
+		count++;
+	return unused;
 }
 
 static void case_thread(void)
