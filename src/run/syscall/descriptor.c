@@ -5,12 +5,18 @@
 #include "run/syscall/descriptor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "run/syscall/numbers.h"
 #include "run/user/user.h"
+
+/* Shared anonymous memory of the host process, as the links in /proc/self/map_files name it. */
+#define ARENA_LINK "/dev/zero (deleted)"
+/* More numbers than this in a row are never free among Quire's own, or nearly never. */
+#define PRIVATE_GAP 256
 
 int check_fd(const struct thread *thread, int fd)
 {
@@ -71,19 +77,46 @@ int64_t descriptor_link(int fd, char *target, size_t bytes)
 	return length;
 }
 
-bool is_quire_memory(int fd)
+static bool host_status(int fd, struct stat *status)
 {
-	static const char prefix[] = "/memfd:" QUIRE_MEMORY_NAME;
+	return !host_syscall(__NR_fstat,
+			     (const uint64_t[6]){(uint64_t)fd, (uint64_t)(uintptr_t)status});
+}
+
+/* Whether one of the descriptors from `first` on is of this object, `except` apart. `gap` numbers
+ * without any end the search. */
+static bool is_open_at(int first, int end, int gap, const struct stat *object, int except)
+{
+	int missing = 0;
+
+	for (int fd = first; fd < end && missing < gap; fd++) {
+		struct stat status;
+
+		if (fd == except || !host_status(fd, &status)) {
+			missing++;
+			continue;
+		}
+		missing = 0;
+		if (status.st_dev == object->st_dev && status.st_ino == object->st_ino)
+			return true;
+	}
+	return false;
+}
+
+bool is_quire_object(struct thread *thread, int fd)
+{
+	const int base = thread->process->run->fd_base;
+	const int limit = (int)descriptor_limit(thread);
 	char target[64];
 	struct stat status;
 
-	/* Only an object without a name in any directory can be one: this is all that a usual file
-	 * pays. */
-	if (host_syscall(__NR_fstat,
-			 (const uint64_t[6]){(uint64_t)fd, (uint64_t)(uintptr_t)&status}))
+	/* This is all that a usual file pays: the objects in question have no name. */
+	if (!host_status(fd, &status) ||
+	    !(S_ISFIFO(status.st_mode) || (S_ISREG(status.st_mode) && !status.st_nlink)))
 		return false;
-	if (!S_ISREG(status.st_mode) || status.st_nlink)
-		return false;
-	return descriptor_link(fd, target, sizeof(target)) < 0 ||
-	       !strncmp(target, prefix, sizeof(prefix) - 1);
+	if (descriptor_link(fd, target, sizeof(target)) > 0 && !strcmp(target, ARENA_LINK))
+		return true;
+	/* The program's own unnamed file has a second descriptor of Quire's when it is mapped. */
+	return is_open_at(base, INT_MAX, PRIVATE_GAP, &status, fd) &&
+	       !is_open_at(0, limit, limit, &status, fd);
 }

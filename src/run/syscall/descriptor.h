@@ -7,18 +7,15 @@
 
 #include "run/syscall/table.h"
 
-/* What memory objects that hold the program's frames are named on the host. */
-#define QUIRE_MEMORY_NAME "quire-arena"
-
 /* Descriptors from this number on are not the program's to have. */
 uint64_t descriptor_limit(struct thread *thread);
 /* close(2) on the host, without any check. */
 int64_t close_on_host(int64_t fd);
 /* What /proc/self/fd says of the descriptor, with a zero; its length or -errno. */
 int64_t descriptor_link(int fd, char *target, size_t bytes);
-/* Whether the program has opened (by /proc/PID/fd or map_files) the object that holds Quire's
- * frames. */
-bool is_quire_memory(int fd);
+/* Whether the program has opened, by way of /proc/self/fd or map_files, what is Quire's: the object
+ * that holds the frames, the swap file, a pipe. */
+bool is_quire_object(struct thread *thread, int fd);
 /* Two new descriptors for the program, stored at `address`: 0, or -EMFILE, -EFAULT, and both are
  * closed. */
 int64_t give_fd_pair(struct thread *thread, uint64_t address, const int pair[2]);

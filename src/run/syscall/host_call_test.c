@@ -9,7 +9,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -228,6 +230,69 @@ static void test_limit_of_descriptors(void **state)
 	close(pair[1]);
 }
 
+static int64_t open_link(int fd)
+{
+	char link[32];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	put(AT(0), link, sizeof(link));
+	return call(__NR_open, AT(0), O_RDONLY | O_NONBLOCK);
+}
+
+/* What has a number of Quire's only cannot be opened by its link in /proc. */
+static void check_link(int fd)
+{
+	const int private_fd = dup2(fd, PRIVATE + 2);
+	int64_t opened;
+
+	assert_int_equal(private_fd, PRIVATE + 2);
+	opened = open_link(private_fd);
+	assert_true(opened >= 0);
+	close((int)opened);
+	close(fd);
+	assert_int_equal(open_link(private_fd), -EACCES);
+	close(private_fd);
+}
+
+static void test_links_to_private(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	assert_ok(pipe(pair));
+	check_link(pair[0]);
+	close(pair[1]);
+	check_link(memfd_create("object", 0));
+}
+
+static void test_listing(void **state)
+{
+	char entries[4096];
+	int64_t bytes;
+	bool seen[2] = {false, false};
+	int fd;
+
+	(void)state;
+	put(AT(0), "/proc/self/fd", 14);
+	fd = (int)call(__NR_open, AT(0), O_RDONLY | O_DIRECTORY);
+	assert_true(fd >= 0);
+	bytes = call(__NR_getdents64, (uint64_t)fd, AT(0), sizeof(entries));
+	assert_true(bytes > 0);
+	get(AT(0), entries, (size_t)bytes);
+	for (int64_t at = 0; at < bytes;) {
+		uint16_t length;
+
+		memcpy(&length, entries + at + 16, sizeof(length));
+		seen[0] |= atoi(entries + at + 19) == fd;
+		seen[1] |= atoi(entries + at + 19) == program.private_fd;
+		at += length;
+	}
+	assert_true(seen[0]);
+	assert_false(seen[1]);
+	assert_int_equal(call(__NR_getdents64, (uint64_t)fd, AT(0), sizeof(entries)), 0);
+	assert_int_equal(call(__NR_close, (uint64_t)fd), 0);
+}
+
 static void test_limits(void **state)
 {
 	struct rlimit limit = {PAGES(4), PAGES(8)};
@@ -419,6 +484,8 @@ int main(void)
 		TEST(test_paths),
 		TEST(test_private_descriptors),
 		TEST(test_limit_of_descriptors),
+		TEST(test_links_to_private),
+		TEST(test_listing),
 		TEST(test_limits),
 		TEST(test_poll),
 		TEST(test_select),

@@ -39,7 +39,7 @@ int64_t opened(struct thread *thread, int64_t fd, uint64_t flags)
 	fd = check_new_fd(thread, fd);
 	if (fd < 0)
 		return fd;
-	if (is_quire_memory((int)fd))
+	if (is_quire_object(thread, (int)fd))
 		error = -EACCES;
 	else if (truncates_later(flags))
 		error = mapped_open_truncate(run, (int)fd);
