@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -224,48 +225,66 @@ static void test_window(void **state)
 	assert_memory_equal(host_syscall_instruction, "\x0f\x05", 2);
 }
 
-struct pinger {
-	struct fixture *fixture;
-	_Atomic uint32_t answered;
-	uint32_t rounds;
-};
+#define RFLAGS_TRAP 0x100
 
-static void *ping(void *argument)
+static volatile uint32_t steps, raise_at;
+static volatile bool at_instruction;
+
+/* After each instruction. At the one that is meant, and before the system call at the latest, a
+ * signal comes and the stepping ends. */
+static void step(int signal, siginfo_t *info, void *context)
 {
-	struct pinger *pinger = argument;
+	greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+	const uint64_t rip = (uint64_t)registers[REG_RIP];
 
-	signal_block_all();
-	for (uint32_t i = 0; i < pinger->rounds; i++) {
-		const uint64_t args[6] = {(uint64_t)getpid(),
-					  (uint64_t)pinger->fixture->thread->tid, SIGUSR1};
+	(void)signal;
+	(void)info;
+	at_instruction = rip == (uintptr_t)host_syscall_instruction;
+	if (steps++ == raise_at || at_instruction) {
+		const uint64_t args[6] = {(uint64_t)getpid(), (uint64_t)gettid(), SIGUSR1};
 
+		registers[REG_EFL] &= ~RFLAGS_TRAP;
 		(void)host_syscall(SYS_tgkill, args);
-		while (atomic_load(&pinger->answered) <= i)
-			sched_yield();
 	}
-	return NULL;
 }
 
-/* Every signal ends a wait, wherever it meets the waiting thread: one that slipped through would
- * leave both waiting for ever. */
+static inline void start_stepping(void)
+{
+	__asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
+			 "pushfq\n\t"
+			 "orq %0, (%%rsp)\n\t"
+			 "popfq\n\t"
+			 "lea 128(%%rsp), %%rsp"
+			 :
+			 : "i"(RFLAGS_TRAP)
+			 : "memory", "cc");
+}
+
+/* A signal before any of the instructions that lead to a call ends the wait that would follow: one
+ * that slipped through would leave the test waiting for ever. */
 static void test_no_signal_is_slept_over(void **state)
 {
 	struct fixture *fixture = *state;
 	struct thread *thread = fixture->thread;
-	struct pinger pinger = {.fixture = fixture, .rounds = 20000};
 	const uint64_t no_args[6] = {0};
-	pthread_t other;
+	struct sigaction action = {.sa_sigaction = step, .sa_flags = SA_SIGINFO};
 
 	set_handler(fixture, SIGUSR1, HANDLER);
-	assert_int_equal(pthread_create(&other, NULL, ping, &pinger), 0);
-	for (uint32_t i = 0; i < pinger.rounds; i++) {
-		assert_int_equal(host_syscall_interruptible(thread, SYS_pause, no_args), -EINTR);
-		assert_int_equal(thread->signals.caught, CAUGHT_SIGNAL);
-		thread->signals.caught = 0;
-		atomic_store(&pinger.answered, i + 1);
-		signal_sync_mask(thread);
+	sigfillset(&action.sa_mask);
+	assert_int_equal(sigaction(SIGTRAP, &action, NULL), 0);
+	at_instruction = false;
+	for (raise_at = 0; !at_instruction; raise_at++) {
+		int64_t result;
+
+		steps = 0;
+		start_stepping();
+		result = host_syscall_interruptible(thread, SYS_pause, no_args);
+		assert_int_equal(result, -EINTR);
+		assert_true(thread->signals.not_begun);
+		assert_int_equal(take_caught(thread), SIGUSR1);
 	}
-	pthread_join(other, NULL);
+	/* At least those of the stub. */
+	assert_true(raise_at > 10);
 }
 
 int main(void)
