@@ -260,8 +260,8 @@ static void test_links_to_private(void **state)
 
 	(void)state;
 	assert_ok(pipe(pair));
-	check_link(pair[0]);
 	close(pair[1]);
+	check_link(pair[0]);
 	check_link(memfd_create("object", 0));
 }
 
