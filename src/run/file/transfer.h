@@ -16,8 +16,9 @@
 #include "run/task/thread.h"
 
 /* A host call with no buffer that could be used: it answers what comes before the buffer is looked
- * at, or EFAULT. Not canonical, so never mapped. */
-#define NO_BUFFER ((void *)((uintptr_t)1 << 63))
+ * at, or EFAULT, and leaves the file as such a buffer leaves it. In the first page, which no
+ * process maps. */
+#define NO_BUFFER ((void *)(uintptr_t)8)
 
 #define OFFSET_CURRENT ((int64_t)-1)
 
