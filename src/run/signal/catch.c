@@ -147,8 +147,8 @@ static void catch_signal(int signal, siginfo_t *info, void *context)
 	signals = &thread->signals;
 	if (is_wake(thread, info)) {
 		signals->caught |= CAUGHT_WAKE;
-	} else if (signals->mask & signal_bit(signal)) {
-		/* SIGNAL_WAKE from the program itself: the only one that its mask does not stop. */
+	} else if (signal == SIGNAL_WAKE && signals->mask & signal_bit(signal)) {
+		/* From the program itself, and the only one that its mask does not stop. */
 		if (signals->nr_held < SIGNALS_HELD)
 			signals->held[signals->nr_held++] = *info;
 		return;
@@ -324,13 +324,17 @@ void signal_set_mask(struct thread *thread, uint64_t mask)
 	signal_sync_mask(thread);
 }
 
-void signal_set_mask_for_call(struct thread *thread, uint64_t mask)
+uint64_t signal_set_mask_for_call(struct thread *thread, uint64_t mask)
 {
 	struct thread_signals *signals = &thread->signals;
 
 	signals->saved_mask = signals->mask;
 	signals->restore_mask = true;
-	signal_set_mask(thread, mask);
+	signals->mask = mask & ~SIGNAL_UNBLOCKABLE;
+	if (!(mask & signal_bit(SIGNAL_WAKE)))
+		release_held(signals);
+	signals->call_mask = host_mask(thread);
+	return (uintptr_t)&signals->call_mask;
 }
 
 void signal_reset_for_end(int signal)

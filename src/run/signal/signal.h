@@ -51,6 +51,7 @@ struct thread_signals {
 	uint64_t mask;       /* O: the program's mask, bit i for signal i + 1 */
 	uint64_t saved_mask; /* O: to be put back after sigsuspend, ppoll, pselect, epoll_pwait */
 	bool restore_mask;   /* O */
+	uint64_t call_mask;  /* O: what the host's call sets while it waits */
 	volatile sig_atomic_t caught; /* O: not 0: a signal waits in `info`, or somebody wants the
 					 thread's attention */
 	bool not_begun; /* O: what host_syscall_interruptible() did last was not to begin */
@@ -116,8 +117,12 @@ void signal_block_all(void);
 void signal_sync_mask(const struct thread *thread);
 /* Sets the program's mask, on the host thread too; SIGKILL and SIGSTOP are never in it. */
 void signal_set_mask(struct thread *thread, uint64_t mask);
-/* For calls with a mask of their own: set now, and put back once the call is over and its signal
- * delivered. */
-void signal_set_mask_for_call(struct thread *thread, uint64_t mask);
+/*
+ * For calls with a mask of their own: it is the program's from now until the call is over and its
+ * signal delivered. The host thread keeps the old one until the host's own call, which must follow,
+ * sets the mask whose address is the result, as only that can tell what became ready first from
+ * what was interrupted first.
+ */
+uint64_t signal_set_mask_for_call(struct thread *thread, uint64_t mask);
 
 #endif

@@ -142,29 +142,25 @@ static int64_t sys_rt_sigtimedwait(struct thread *thread, const uint64_t args[6]
 	return result;
 }
 
-static int64_t wait_for_signal(struct thread *thread)
-{
-	const uint64_t host_args[6] = {0};
-
-	return host_syscall_interruptible(thread, SYS_pause, host_args);
-}
-
 static int64_t sys_rt_sigsuspend(struct thread *thread, const uint64_t args[6])
 {
+	uint64_t host_args[6] = {0, SIGSET_BYTES};
 	uint64_t mask;
 
 	if (args[1] != SIGSET_BYTES)
 		return -EINVAL;
 	if (copy_from_user(thread_mm(thread), &mask, args[0], sizeof(mask)) != 0)
 		return -EFAULT;
-	signal_set_mask_for_call(thread, mask);
-	return wait_for_signal(thread);
+	host_args[0] = signal_set_mask_for_call(thread, mask);
+	return host_syscall_interruptible(thread, SYS_rt_sigsuspend, host_args);
 }
 
 static int64_t sys_pause(struct thread *thread, const uint64_t args[6])
 {
+	const uint64_t host_args[6] = {0};
+
 	(void)args;
-	return wait_for_signal(thread);
+	return host_syscall_interruptible(thread, SYS_pause, host_args);
 }
 
 /* Queues a siginfo of the program's: `at` is the number of arguments before it. The host checks who

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waiting for descriptors. Calls with a signal mask of their own set it before, since the host
- * must not put back a mask that Quire keeps: a signal that gets through then ends the host's call
- * before it begins.
+ * Waiting for descriptors.
  */
 #include <errno.h>
 #include <limits.h>
@@ -22,17 +20,20 @@
 /* Sets of descriptors are passed as whole words. */
 #define FD_SET_BYTES(n) (((uint64_t)(n) + 63) / 64 * 8)
 
-static int set_call_mask(struct thread *thread, uint64_t address, uint64_t bytes)
+/* The mask of a call that has one, as the host's argument; 0: it has none. */
+static int set_call_mask(struct thread *thread, uint64_t address, uint64_t bytes,
+			 uint64_t *host_mask)
 {
 	uint64_t mask;
 
+	*host_mask = 0;
 	if (!address)
 		return 0;
 	if (bytes != BYTES_SIGSET)
 		return -EINVAL;
 	if (copy_from_user(thread_mm(thread), &mask, address, sizeof(mask)))
 		return -EFAULT;
-	signal_set_mask_for_call(thread, mask);
+	*host_mask = signal_set_mask_for_call(thread, mask);
 	return 0;
 }
 
@@ -70,9 +71,9 @@ static int store_events(struct thread *thread, uint64_t address, const struct po
 	return 0;
 }
 
-/* poll(2) or ppoll(2) with its last arguments ready for the host. */
+/* poll(2) or ppoll(2) with its last arguments, timeout and mask, ready for the host. */
 static int64_t poll_on_host(struct thread *thread, struct bounce *bounce, long number,
-			    const uint64_t args[3])
+			    const uint64_t args[4])
 {
 	const uint64_t nr = (uint32_t)args[1];
 	struct pollfd *fds;
@@ -85,7 +86,8 @@ static int64_t poll_on_host(struct thread *thread, struct bounce *bounce, long n
 	copy = bounce_in(bounce, args[0], nr * sizeof(*fds));
 	fds = bounce_pointer(copy);
 	hidden = fds && hide_private(thread, fds, nr);
-	result = bounce_call(bounce, thread, number, (const uint64_t[6]){copy, nr, args[2]}, true);
+	result = bounce_call(bounce, thread, number,
+			     (const uint64_t[6]){copy, nr, args[2], args[3], BYTES_SIGSET}, true);
 	if (result < 0 || !fds)
 		return result;
 	if (hidden)
@@ -122,7 +124,7 @@ static int64_t poll_until(struct thread *thread, const struct timed_call *call, 
 	bounce_begin(&bounce, thread);
 	result = poll_on_host(
 		thread, &bounce, __NR_poll,
-		(const uint64_t[3]){call->args[0], call->args[1], (uint64_t)(int64_t)timeout});
+		(const uint64_t[4]){call->args[0], call->args[1], (uint64_t)(int64_t)timeout, 0});
 	bounce_end(&bounce);
 	if (result == -EINTR && timeout > 0) {
 		thread->restart_timed = *call;
@@ -147,25 +149,27 @@ static int64_t sys_poll(struct thread *thread, const uint64_t args[6])
 static int64_t sys_ppoll(struct thread *thread, const uint64_t args[6])
 {
 	struct bounce bounce;
-	uint64_t timeout;
+	uint64_t timeout, mask;
 	int64_t result;
 
 	bounce_begin(&bounce, thread);
 	timeout = bounce_in(&bounce, args[2], BYTES_TIMESPEC);
-	result = set_call_mask(thread, args[3], args[4]);
+	result = set_call_mask(thread, args[3], args[4], &mask);
 	if (!result)
 		result = poll_on_host(thread, &bounce, __NR_ppoll,
-				      (const uint64_t[3]){args[0], args[1], timeout});
+				      (const uint64_t[4]){args[0], args[1], timeout, mask});
 	tell_remaining(thread, args[2], timeout, BYTES_TIMESPEC);
 	bounce_end(&bounce);
 	return result;
 }
 
-/* select(2) or pselect6(2); both timeouts have the same size. */
-static int64_t select_on_host(struct thread *thread, long number, const uint64_t args[5])
+/* select(2) or pselect6(2), whose last argument is ready for the host; both timeouts have the same
+ * size. */
+static int64_t select_on_host(struct thread *thread, long number, const uint64_t args[5],
+			      uint64_t mask)
 {
 	struct bounce bounce;
-	uint64_t host_args[6] = {0};
+	uint64_t host_args[6] = {0, 0, 0, 0, 0, mask};
 	uint64_t bytes;
 	int64_t result;
 
@@ -184,7 +188,7 @@ static int64_t select_on_host(struct thread *thread, long number, const uint64_t
 
 static int64_t sys_select(struct thread *thread, const uint64_t args[6])
 {
-	return select_on_host(thread, __NR_select, args);
+	return select_on_host(thread, __NR_select, args, 0);
 }
 
 static int64_t sys_pselect6(struct thread *thread, const uint64_t args[6])
@@ -197,19 +201,21 @@ static int64_t sys_pselect6(struct thread *thread, const uint64_t args[6])
 
 	if (args[5] && copy_from_user(thread_mm(thread), &mask, args[5], sizeof(mask)))
 		return -EFAULT;
-	error = set_call_mask(thread, mask.address, mask.bytes);
-	return error ? error : select_on_host(thread, __NR_pselect6, args);
+	error = set_call_mask(thread, mask.address, mask.bytes, &mask.address);
+	return error ? error
+		     : select_on_host(thread, __NR_pselect6, args, (uint64_t)(uintptr_t)&mask);
 }
 
-/* The forms with a mask, as the host's call without one. */
 static int64_t epoll_with_mask(struct thread *thread, long number, const uint64_t args[6])
 {
-	int error = set_call_mask(thread, args[4], args[5]);
+	uint64_t mask;
+	int error = set_call_mask(thread, args[4], args[5], &mask);
 
 	if (error)
 		return error;
-	return host_call(thread, syscall_row(number),
-			 (const uint64_t[6]){args[0], args[1], args[2], args[3], 0, 0});
+	return host_call(
+		thread, syscall_row(number),
+		(const uint64_t[6]){args[0], args[1], args[2], args[3], mask, BYTES_SIGSET});
 }
 
 static int64_t sys_epoll_pwait(struct thread *thread, const uint64_t args[6])
