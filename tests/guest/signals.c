@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/select.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -250,6 +251,70 @@ static void case_suspend(void)
 	block(SIG_UNBLOCK, SIGUSR1, SIGUSR2);
 	signal(SIGUSR2, SIG_DFL);
 	signal(SIGUSR1, SIG_DFL);
+}
+
+/* One call with a mask while SIGUSR1 is blocked and perhaps pending: what it answers, what was
+ * handled, what is pending still. */
+static void wait_with_mask(const char *what, const sigset_t *mask, bool pending, int fd, int epoll)
+{
+	const struct timespec moment = {.tv_nsec = 10000000};
+	struct pollfd poll = {.fd = fd, .events = POLLIN};
+	struct epoll_event event;
+	sigset_t left;
+	fd_set set;
+
+	for (int call = 0; call < 3; call++) {
+		const char *result;
+
+		if (pending)
+			raise(SIGUSR1);
+		FD_ZERO(&set);
+		FD_SET(fd, &set);
+		if (call == 0)
+			result = answer(pselect(fd + 1, &set, NULL, NULL, &moment, mask));
+		else if (call == 1)
+			result = answer(ppoll(&poll, 1, &moment, mask));
+		else
+			result = answer(epoll_pwait(epoll, &event, 1, 10, mask));
+		sigpending(&left);
+		show("%s, call %d: %s, pending %d", what, call, result,
+		     sigismember(&left, SIGUSR1));
+		show_seen("handled");
+		block(SIG_UNBLOCK, SIGUSR1, 0);
+		block(SIG_BLOCK, SIGUSR1, 0);
+		nr_seen = 0;
+	}
+}
+
+/* What is ready counts before a signal that the call's mask lets through. */
+static void case_masks_of_calls(void)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+	const int epoll = epoll_create1(0);
+	sigset_t none, blocked;
+	int ends[2];
+
+	if (epoll < 0 || pipe(ends) || epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event))
+		guest_die("epoll");
+	handle(SIGUSR1, record, 0);
+	sigemptyset(&none);
+	blocked = none;
+	sigaddset(&blocked, SIGUSR1);
+	block(SIG_BLOCK, SIGUSR1, 0);
+	wait_with_mask("nothing ready, no signal", &none, false, ends[0], epoll);
+	wait_with_mask("nothing ready, a signal", &none, true, ends[0], epoll);
+	wait_with_mask("nothing ready, a blocked one", &blocked, true, ends[0], epoll);
+	wait_with_mask("nothing ready, no mask", NULL, true, ends[0], epoll);
+	if (write(ends[1], "x", 1) != 1)
+		guest_die("write");
+	wait_with_mask("ready, no signal", &none, false, ends[0], epoll);
+	wait_with_mask("ready, a signal", &none, true, ends[0], epoll);
+	wait_with_mask("ready, a blocked one", &blocked, true, ends[0], epoll);
+	block(SIG_UNBLOCK, SIGUSR1, 0);
+	signal(SIGUSR1, SIG_DFL);
+	close(ends[0]);
+	close(ends[1]);
+	close(epoll);
 }
 
 static uintptr_t handler_stack;
@@ -497,6 +562,7 @@ int main(int argc, char **argv)
 		{"nesting", case_nesting},
 		{"restart", case_restart},
 		{"suspend", case_suspend},
+		{"masks_of_calls", case_masks_of_calls},
 		{"alternate_stack", case_alternate_stack},
 		{"signalfd", case_signalfd},
 		{"wait", case_wait},
