@@ -29,7 +29,7 @@ static void name_object(struct quire_trace_event *event, enum trace_object objec
 static void name_inode(struct quire_trace_event *event, const struct inode *inode)
 {
 	event->object = OBJECTS + inode->sequence;
-	event->mapping = inode->name;
+	event->mapping = inode->path;
 }
 
 static void name_vma(struct quire_trace_event *event, const struct vm_area_struct *vma)

@@ -167,13 +167,6 @@ static int may_be_mapped(const struct opened *opened)
 	return 0;
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash && slash[1] ? slash + 1 : path;
-}
-
 static struct rwlock *unknown_lock(struct run *run, const struct stat *status)
 {
 	const uint64_t hash = (status->st_dev ^ status->st_ino) * 0x9e3779b97f4a7c15u;
@@ -201,7 +194,7 @@ static int open_inode(const struct opened *opened, struct inode **inode)
 	quire_file_store_on_close(store, close_store_fd, opened->run);
 	write_lock(unknown);
 	error = inode_get(opened->run->quire, opened->status.st_dev, opened->status.st_ino,
-			  base_name(opened->path), store, inode);
+			  opened->path, store, inode);
 	write_unlock(unknown);
 	if (error)
 		store->ops->close(store);
