@@ -127,13 +127,19 @@ static void test_requeue_keeps_order(void **state)
 	assert_true(list_empty(&from->waiters) && list_empty(&to->waiters));
 }
 
-static void make_thread(struct fixture *f, struct process *process, struct thread *thread)
+static void make_thread(struct process *process, struct thread *thread)
 {
-	memset(process, 0, sizeof(*process));
 	memset(thread, 0, sizeof(*thread));
-	process->mm = f->mm;
 	thread->process = process;
 	thread->tid = 1234;
+}
+
+/* A process and the thread that calls. */
+static void make_process(struct fixture *f, struct process *process, struct thread *thread)
+{
+	memset(process, 0, sizeof(*process));
+	process->mm = f->mm;
+	make_thread(process, thread);
 }
 
 static void set_word(struct fixture *f, uint64_t address, uint32_t value)
@@ -164,7 +170,7 @@ static void test_wait_that_does_not_sleep(void **state)
 	struct thread thread;
 	struct timespec time = {.tv_nsec = 1000000000};
 
-	make_thread(f, &process, &thread);
+	make_process(f, &process, &thread);
 	map_anon(f, 0, 1);
 	set_word(f, WORD, 5);
 	assert_int_equal(futex(&thread, WORD, FUTEX_WAIT, 4, 0), -EAGAIN);
@@ -197,7 +203,7 @@ static void test_interrupted_wait(void **state)
 	const struct timespec hour = {.tv_sec = 3600};
 	struct timespec before, deadline;
 
-	make_thread(f, &process, &thread);
+	make_process(f, &process, &thread);
 	map_anon(f, 0, 1);
 	set_word(f, WORD, 5);
 	thread.signals.caught = 1;
@@ -231,11 +237,11 @@ static void *sleep_on_word(void *argument)
 	return NULL;
 }
 
-static void start_sleepers(struct fixture *f, struct process *process, struct sleeper *sleepers,
-			   pthread_t *threads, uint32_t nr)
+static void start_sleepers(struct process *process, struct sleeper *sleepers, pthread_t *threads,
+			   uint32_t nr)
 {
 	for (uint32_t i = 0; i < nr; i++) {
-		make_thread(f, process, &sleepers[i].thread);
+		make_thread(process, &sleepers[i].thread);
 		sleepers[i].address = WORD;
 		sleepers[i].value = 5;
 		assert_int_equal(pthread_create(&threads[i], NULL, sleep_on_word, &sleepers[i]), 0);
@@ -251,10 +257,10 @@ static void test_sleepers_are_woken(void **state)
 	pthread_t threads[8];
 	uint32_t woken = 0;
 
-	make_thread(f, &process, &thread);
+	make_process(f, &process, &thread);
 	map_anon(f, 0, 1);
 	set_word(f, WORD, 5);
-	start_sleepers(f, &process, sleepers, threads, 8);
+	start_sleepers(&process, sleepers, threads, 8);
 	while (woken < 8) {
 		const int64_t more = futex(&thread, WORD, FUTEX_WAKE_PRIVATE, 1, 0);
 
@@ -279,12 +285,12 @@ static void test_sleepers_are_moved(void **state)
 	uint64_t args[6] = {WORD, FUTEX_CMP_REQUEUE_PRIVATE, 0, 8, OTHER, 4};
 	uint32_t moved = 0, woken = 0;
 
-	make_thread(f, &process, &thread);
+	make_process(f, &process, &thread);
 	map_anon(f, 0, 1);
 	set_word(f, WORD, 5);
 	assert_int_equal(do_futex(&thread, args), -EAGAIN);
 	args[5] = 5;
-	start_sleepers(f, &process, sleepers, threads, 8);
+	start_sleepers(&process, sleepers, threads, 8);
 	while (moved < 8) {
 		const int64_t more = do_futex(&thread, args);
 
@@ -323,7 +329,7 @@ static void test_wake_op(void **state)
 	struct process process;
 	struct thread thread;
 
-	make_thread(f, &process, &thread);
+	make_process(f, &process, &thread);
 	map_anon(f, 0, 1);
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		const uint64_t args[6] = {WORD,  FUTEX_WAKE_OP_PRIVATE, 1, 1,
@@ -359,7 +365,7 @@ static void test_robust_list(void **state)
 	struct process process;
 	struct thread thread;
 
-	make_thread(f, &process, &thread);
+	make_process(f, &process, &thread);
 	map_anon(f, 0, 1);
 	put_list(f, head, a, 16, c);
 	put_link(f, a, b | 1);
@@ -383,7 +389,7 @@ static void test_broken_robust_lists(void **state)
 	struct process process;
 	struct thread thread;
 
-	make_thread(f, &process, &thread);
+	make_process(f, &process, &thread);
 	map_anon(f, 0, 1);
 	thread.robust_list = head;
 	put_list(f, head, a, 16, 0);

@@ -47,7 +47,7 @@ static void mark_dead(struct thread *thread, uint64_t address, bool pi, bool pen
 void futex_exit_robust_list(struct thread *thread)
 {
 	struct mm_struct *mm = thread_mm(thread);
-	const uint64_t address = thread->robust_list;
+	const uint64_t address = atomic_load_explicit(&thread->robust_list, memory_order_relaxed);
 	struct guest_robust_head head;
 	uint64_t pending, entry;
 

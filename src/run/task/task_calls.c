@@ -59,7 +59,7 @@ static int64_t sys_set_robust_list(struct thread *thread, const uint64_t args[6]
 {
 	if (args[1] != ROBUST_LIST_HEAD_BYTES)
 		return -EINVAL;
-	thread->robust_list = args[0];
+	atomic_store_explicit(&thread->robust_list, args[0], memory_order_relaxed);
 	return 0;
 }
 
@@ -73,7 +73,7 @@ static int64_t robust_list_of(struct thread *thread, pid_t tid, uint64_t *list)
 	pthread_mutex_lock(&process->lock);
 	list_for_each_entry (other, &process->threads, list)
 		if (other->tid == tid || (!tid && other == thread)) {
-			*list = other->robust_list;
+			*list = atomic_load_explicit(&other->robust_list, memory_order_relaxed);
 			result = 0;
 		}
 	pthread_mutex_unlock(&process->lock);

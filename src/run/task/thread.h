@@ -37,7 +37,7 @@ struct thread {
 	struct list_head list;         /* P */
 	struct thread_signals signals; /* see run/signal/signal.h */
 	uint64_t clear_child_tid;      /* O: address, 0: none */
-	uint64_t robust_list;          /* O: address of the head */
+	_Atomic uint64_t robust_list;  /* A, written by O: address of the head */
 	_Atomic bool must_exit;        /* A: exec or a fatal end elsewhere wants this thread gone */
 	bool succeeds; /* O: exec left it alone: it goes on on the process's first host thread */
 	/*
