@@ -55,7 +55,8 @@ static void raise_limit(int resource)
 
 static void raise_limits(struct run *run)
 {
-	static const int resources[] = {RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK};
+	static const int resources[] = {RLIMIT_NOFILE, RLIMIT_AS, RLIMIT_DATA, RLIMIT_MEMLOCK,
+					RLIMIT_FSIZE};
 	uint64_t files = NOFILE_DEFAULT;
 	struct rlimit limit;
 

@@ -3,10 +3,12 @@
  * From the CPU's registers to a row of the table and back.
  */
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #include "run/report/report.h"
 #include "run/report/trace.h"
+#include "run/syscall/file_size.h"
 #include "run/syscall/table.h"
 #include "run/task/call_server.h"
 
@@ -31,6 +33,17 @@ static int64_t call_row(struct thread *thread, const struct syscall_row *row,
 	return host_call(thread, row, args);
 }
 
+static int64_t call_limited(struct thread *thread, const struct syscall_row *row,
+			    const uint64_t args[6])
+{
+	struct limited_call call = {.number = row->number};
+	int error;
+
+	memcpy(call.args, args, sizeof(call.args));
+	error = limit_file_size(thread, &call);
+	return error ? error : call_row(thread, syscall_row(call.number), call.args);
+}
+
 int64_t syscall_serve(struct thread *thread, int64_t number, const uint64_t args[6])
 {
 	const struct syscall_row *row = syscall_row(number);
@@ -40,7 +53,7 @@ int64_t syscall_serve(struct thread *thread, int64_t number, const uint64_t args
 	uint64_t ns;
 
 	if (row) {
-		result = call_row(thread, row, args);
+		result = call_limited(thread, row, args);
 	} else {
 		report_unknown_syscall(run->report, number);
 		result = -ENOSYS;

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -19,6 +20,7 @@
 #include <unistd.h>
 
 #include "run/file/mapped_file.h"
+#include "run/syscall/file_size.h"
 #include "run/syscall/numbers.h"
 #include "run/syscall/table.h"
 #include "run/user/user.h"
@@ -320,6 +322,56 @@ static void test_limits(void **state)
 	assert_int_equal(call(__NR_setrlimit, RLIMIT_NOFILE, AT(0)), -EPERM);
 }
 
+/* The call as it would be made; its count, or the error. */
+static int64_t limited(int64_t number, uint64_t fd, uint64_t second, uint64_t third,
+		       uint64_t fourth)
+{
+	struct limited_call limited = {number, {fd, second, third, fourth}};
+	int error = limit_file_size(&program.thread, &limited);
+
+	assert_true(error || limited.number == number || number == __NR_writev);
+	return error ? error : (int64_t)limited.args[2];
+}
+
+static void test_file_size(void **state)
+{
+	const struct iovec parts[2] = {{(void *)AT(1), 60}, {(void *)AT(2), 60}};
+	char path[] = "/tmp/quire-test-XXXXXX";
+	const int file = mkstemp(path);
+	const uint64_t fd = (uint64_t)file;
+
+	(void)state;
+	assert_true(file >= 0);
+	unlink(path);
+	signal(SIGXFSZ, SIG_IGN);
+	program.thread.tid = gettid();
+	program.process.limits[RLIMIT_FSIZE].rlim_cur = 100;
+	assert_int_equal(limited(__NR_write, fd, AT(0), 100, 0), 100);
+	assert_int_equal(limited(__NR_write, fd, AT(0), 101, 0), 100);
+	assert_int_equal(limited(__NR_pwrite64, fd, AT(0), 10, 95), 5);
+	assert_int_equal(limited(__NR_pwrite64, fd, AT(0), 10, 100), -EFBIG);
+	assert_int_equal(limited(__NR_pwrite64, fd, AT(0), 0, 100), 0);
+	put(AT(0), parts, sizeof(parts));
+	assert_int_equal(limited(__NR_writev, fd, AT(0), 2, 0), 1);
+	assert_int_equal(lseek(file, 50, SEEK_SET), 50);
+	assert_int_equal(limited(__NR_writev, fd, AT(0), 2, 0), 50);
+	assert_int_equal(lseek(file, 100, SEEK_SET), 100);
+	assert_int_equal(limited(__NR_writev, fd, AT(0), 2, 0), -EFBIG);
+	assert_int_equal(limited(__NR_write, fd, AT(0), 1, 0), -EFBIG);
+	assert_int_equal(limited(__NR_ftruncate, fd, 100, 1, 0), 1);
+	assert_int_equal(limited(__NR_ftruncate, fd, 101, 1, 0), -EFBIG);
+	assert_int_equal(limited(__NR_fallocate, fd, 0, 50, 50), 50);
+	assert_int_equal(limited(__NR_fallocate, fd, 0, 50, 51), -EFBIG);
+	/* What does not grow, and what is no file, is left alone. */
+	assert_ok(ftruncate(file, 200));
+	assert_int_equal(limited(__NR_ftruncate, fd, 150, 1, 0), 1);
+	assert_int_equal(limited(__NR_write, PRIVATE + 1, AT(0), 500, 0), 500);
+	program.process.limits[RLIMIT_FSIZE].rlim_cur = RLIM_INFINITY;
+	assert_int_equal(limited(__NR_pwrite64, fd, AT(0), 10, 100), 10);
+	close(file);
+	signal(SIGXFSZ, SIG_DFL);
+}
+
 static void test_poll(void **state)
 {
 	struct pollfd fds[3] = {{.events = POLLIN}, {.events = POLLIN}, {.events = POLLOUT}};
@@ -487,6 +539,7 @@ int main(void)
 		TEST(test_links_to_private),
 		TEST(test_listing),
 		TEST(test_limits),
+		TEST(test_file_size),
 		TEST(test_poll),
 		TEST(test_select),
 		TEST(test_messages),

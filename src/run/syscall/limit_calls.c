@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Resource limits. Those on memory are the program's alone and kept by its mm; RLIMIT_NOFILE is
- * kept beside, since Quire's own descriptors lie above it; all others are the host's.
+ * Resource limits. Those on memory are the program's alone and kept by its mm; RLIMIT_NOFILE and
+ * RLIMIT_FSIZE are kept beside, since Quire has descriptors and files of its own; all others are
+ * the host's.
  */
 #include <errno.h>
 #include <linux/capability.h>
@@ -32,7 +33,7 @@ static int memory_limit(uint32_t resource)
 
 static bool is_own(uint32_t resource)
 {
-	return resource == RLIMIT_NOFILE || memory_limit(resource) >= 0;
+	return resource == RLIMIT_NOFILE || resource == RLIMIT_FSIZE || memory_limit(resource) >= 0;
 }
 
 static bool may_raise_limits(void)
@@ -132,8 +133,8 @@ static int64_t sys_setrlimit(struct thread *thread, const uint64_t args[6])
 }
 
 static const char note[] = "RLIMIT_AS, RLIMIT_DATA, RLIMIT_STACK and RLIMIT_MEMLOCK are limits of "
-			   "Quire's mm; RLIMIT_NOFILE is the program's own; the others are the "
-			   "host's";
+			   "Quire's mm; RLIMIT_NOFILE and RLIMIT_FSIZE are the program's own; the "
+			   "others are the host's";
 
 static const struct syscall_row rows[] = {
 	ROW_OWN(prlimit64, HOW_TASK, 0, note, A_INT(pid), A_INT(resource), A_IN(new_limit, 16),
