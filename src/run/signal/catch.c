@@ -61,8 +61,12 @@ bool host_syscall_in_window(uint64_t rip)
 
 int64_t host_syscall_interruptible(struct thread *thread, long nr, const uint64_t args[6])
 {
-	int64_t result = host_syscall_checked(nr, args, &thread->signals.caught);
+	_Atomic uint32_t *waiting = &thread->process->nr_waiting;
+	int64_t result;
 
+	atomic_fetch_add_explicit(waiting, 1, memory_order_relaxed);
+	result = host_syscall_checked(nr, args, &thread->signals.caught);
+	atomic_fetch_sub_explicit(waiting, 1, memory_order_relaxed);
 	thread->signals.not_begun = result == HOST_SYSCALL_NOT_BEGUN;
 	return thread->signals.not_begun ? -EINTR : result;
 }

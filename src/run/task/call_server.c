@@ -150,8 +150,10 @@ static void open_all(struct call_server *server, bool open)
 /* A CPU of the host is left for the server. */
 static bool has_room(const struct call_server *server)
 {
-	return atomic_load_explicit(&server->process->nr_threads, memory_order_relaxed) <
-	       server->cpus;
+	const struct process *process = server->process;
+
+	return atomic_load_explicit(&process->nr_threads, memory_order_relaxed) <
+	       server->cpus + atomic_load_explicit(&process->nr_waiting, memory_order_relaxed);
 }
 
 static void serve_until_idle(struct call_server *server)

@@ -25,6 +25,7 @@ struct process {
 	pthread_mutex_t lock;
 	struct list_head threads;           /* P: struct thread.list */
 	_Atomic uint32_t nr_threads;        /* written under P */
+	_Atomic uint32_t nr_waiting;        /* A: threads in calls that may wait for others */
 	pthread_cond_t thread_gone;         /* with lock: nr_threads fell */
 	struct signal_actions signals;      /* see run/signal/signal.h */
 	struct rlimit limits[RLIM_NLIMITS]; /* P: what the program believes; memory limits and
