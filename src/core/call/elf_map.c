@@ -32,7 +32,7 @@ static int map_file_part(struct mm_struct *mm, const struct elf_image *image,
 		.address = image->bias + segment->p_vaddr - offset,
 		.length = PAGE_ALIGN(segment->p_filesz + offset),
 		.prot = segment_prot(segment),
-		.flags = QUIRE_MAP_PRIVATE | QUIRE_MAP_FIXED,
+		.flags = QUIRE_MAP_PRIVATE | QUIRE_MAP_FIXED | QUIRE_MAP_DENYWRITE,
 		.file = image->file,
 		.offset = (int64_t)(segment->p_offset - offset),
 	};

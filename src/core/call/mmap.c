@@ -68,6 +68,9 @@ static uint64_t calc_vm_flags(const struct mm_struct *mm, const struct mmap_requ
 		vm_flags |= VM_GROWSDOWN;
 	if (request->flags & QUIRE_MAP_LOCKED)
 		vm_flags |= VM_LOCKED;
+	if (request->flags & QUIRE_MAP_DENYWRITE && request->file &&
+	    map_type(request) == QUIRE_MAP_PRIVATE)
+		vm_flags |= VM_DENYWRITE;
 	if (request->flags & QUIRE_MAP_STACK)
 		vm_flags |= VM_NOHUGEPAGE;
 	if (reserve_nothing(mm, request))

@@ -78,17 +78,12 @@ static struct window choose_window(const struct vm_fault *vmf)
 	return window;
 }
 
-static pte_t *entry_for(const struct vm_fault *vmf, uint64_t address)
-{
-	return vmf->pte + ((int64_t)(address - vmf->address) / (int64_t)PAGE_SIZE);
-}
-
 static uint32_t count_empty(const struct vm_fault *vmf, const struct window *window)
 {
 	uint32_t count = 0;
 
 	for (uint64_t at = window->start; at < window->end; at += PAGE_SIZE)
-		count += pte_none(pte_load(entry_for(vmf, at)));
+		count += pte_none(pte_load(fault_entry_for(vmf, at)));
 	return count;
 }
 
@@ -125,7 +120,7 @@ static uint32_t map_window(struct vm_fault *vmf, const struct window *window, st
 	uint32_t mapped = 0;
 
 	for (uint64_t at = window->start; at < window->end && mapped < count; at += PAGE_SIZE) {
-		pte_t *pte = entry_for(vmf, at);
+		pte_t *pte = fault_entry_for(vmf, at);
 
 		if (!pte_none(pte_load(pte)))
 			continue;

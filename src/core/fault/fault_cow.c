@@ -132,6 +132,8 @@ uint32_t do_wp_page(struct vm_fault *vmf)
 {
 	struct quire *quire = vmf->mm->quire;
 	struct page *page;
+	uint32_t result;
+	bool of_file;
 
 	if (vmf->orig_pte & PTE_SPECIAL)
 		return wp_page_copy(vmf, NULL);
@@ -142,5 +144,9 @@ uint32_t do_wp_page(struct vm_fault *vmf)
 		count_event(quire, EVENT_COW_REUSE, 1);
 		return wp_page_reuse(vmf);
 	}
-	return wp_page_copy(vmf, page);
+	of_file = !page_anon(page);
+	result = wp_page_copy(vmf, page);
+	if (of_file && !result)
+		fault_cow_around(vmf);
+	return result;
 }

@@ -134,6 +134,8 @@ static uint32_t do_cow_fault(struct vm_fault *vmf)
 		}
 	}
 	release_locked_page(vmf, source);
+	if (!result)
+		fault_cow_around(vmf);
 	return result;
 }
 

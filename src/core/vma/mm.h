@@ -50,6 +50,7 @@ struct vm_area_struct;
 #define VM_MAYSHARE 0x00000080u
 #define VM_GROWSDOWN 0x00000100u
 #define VM_PFNMAP 0x00000400u
+#define VM_DENYWRITE 0x00000800u /* MAP_DENYWRITE: a segment of a program, whose file rests */
 #define VM_LOCKED 0x00002000u
 #define VM_IO 0x00004000u
 #define VM_SEQ_READ 0x00008000u
