@@ -44,14 +44,19 @@ def temporary_entries():
     return {str(path) for top in ("/dev/shm", "/tmp", "/var/tmp") for path in pathlib.Path(top).glob("*quire*")}
 
 
-def is_locked(path):
+def stays_locked(path):
+    """The kernel ends what a dead process had asked of a file in its own time, and only then lets go of the file."""
+    end = time.monotonic() + PATIENCE
     with open(path, "r+b") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return True
-    return False
+        while True:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return False
+            except OSError:
+                if time.monotonic() > end:
+                    return True
+            time.sleep(0.01)
 
 
 def kill_once(quire, busy, directory, moment):
@@ -75,7 +80,7 @@ def kill_once(quire, busy, directory, moment):
     left += [f"process {pid}" for pid in processes_with_mark(mark)]
     left += [f"file {name}" for name in sorted(temporary_entries() - before)]
     left += [f"file {name}" for name in sorted(set(os.listdir(directory)) - {"mapped", "trace"})]
-    if is_locked(f"{directory}/mapped"):
+    if stays_locked(f"{directory}/mapped"):
         left.append("a lock on the mapped file")
     return left
 
