@@ -24,9 +24,17 @@
 #define SERVED_THREADS (KVM_CALL_AREA_OFFSET / PAGE_SIZE)
 /* Calls that follow each other within so many ns are frequent, and after so many of them the server
  * wakes. It sleeps when none came for longer. */
-#define FREQUENT_NS 150000
-#define FREQUENT_CALLS 8
-#define IDLE_NS 100000
+#define FREQUENT_NS 200000
+#define FREQUENT_CALLS 4
+#define IDLE_NS 300000
+/*
+ * A call that nobody answered in time has cost more than an exit: on a host whose CPUs are busy the
+ * server is seldom there. After so many of them with fewer than so many answers each, it stays away
+ * for a while.
+ */
+#define MISSED_CALLS 16
+#define ANSWERS_FOR_MISS 8
+#define ABSENCE_NS 50000000
 /* Looks between two looks at the clock. */
 #define LOOKS 256
 
@@ -37,6 +45,8 @@ struct call_server {
 	struct thread *threads[SERVED_THREADS]; /* L: NULL: free; the index is the page's */
 	struct file *code, *areas;              /* C: a page for each, mapped side by side */
 	uint64_t address;                       /* L: where, in the mm; 0: not yet */
+	_Atomic uint64_t answered;              /* A: calls */
+	_Atomic uint64_t not_before;            /* A: when it may wake again, ns */
 	_Atomic uint32_t awake;                 /* A: 1 while it looks; what it sleeps on */
 };
 
@@ -117,6 +127,7 @@ static void serve(struct thread *thread, const struct kvm_call *call)
 		kvm_call_refuse(thread->cpu);
 	else
 		kvm_call_answer(thread->cpu, (uint64_t)result);
+	atomic_fetch_add_explicit(&thread->process->call_server->answered, 1, memory_order_relaxed);
 }
 
 /* Whether there was a call. */
@@ -160,7 +171,8 @@ static void serve_until_idle(struct call_server *server)
 {
 	uint64_t last = now_ns();
 
-	while (has_room(server) && now_ns() - last < IDLE_NS) {
+	while (has_room(server) && now_ns() - last < IDLE_NS &&
+	       last >= atomic_load_explicit(&server->not_before, memory_order_relaxed)) {
 		for (int i = 0; i < LOOKS; i++) {
 			if (look(server)) {
 				last = now_ns();
@@ -309,14 +321,31 @@ static bool enroll(struct call_server *server, struct thread *thread)
 	return thread->served;
 }
 
-static void wake(struct thread *thread)
+static void wake(struct thread *thread, uint64_t now)
 {
 	struct call_server *server = get_server(thread->process);
 
-	if (!server || !has_room(server) || !enroll(server, thread))
+	if (!server || now < atomic_load_explicit(&server->not_before, memory_order_relaxed) ||
+	    !has_room(server) || !enroll(server, thread))
 		return;
 	if (!atomic_exchange_explicit(&server->awake, 1, memory_order_acq_rel))
 		quire_unpark(&server->awake, 1);
+}
+
+/* A call of a thread that is served has exited. */
+static void note_missed(struct thread *thread, uint64_t now)
+{
+	struct call_server *server = thread->process->call_server;
+	uint64_t answered;
+
+	if (!atomic_load_explicit(&server->awake, memory_order_relaxed) ||
+	    ++thread->missed_calls < MISSED_CALLS)
+		return;
+	answered = atomic_load_explicit(&server->answered, memory_order_relaxed);
+	if (answered - thread->answered_before < MISSED_CALLS * ANSWERS_FOR_MISS)
+		atomic_store_explicit(&server->not_before, now + ABSENCE_NS, memory_order_relaxed);
+	thread->answered_before = answered;
+	thread->missed_calls = 0;
 }
 
 void call_server_note(struct thread *thread)
@@ -325,12 +354,14 @@ void call_server_note(struct thread *thread)
 	const bool soon = now - thread->last_call < FREQUENT_NS;
 
 	thread->last_call = now;
+	if (thread->served)
+		note_missed(thread, now);
 	thread->frequent_calls = soon ? thread->frequent_calls + 1 : 0;
 	if (thread->frequent_calls < FREQUENT_CALLS || !kvm_calls_possible(thread->cpu) ||
 	    thread->process->run->trace)
 		return;
 	thread->frequent_calls = 0;
-	wake(thread);
+	wake(thread, now);
 }
 
 void call_server_forget(struct thread *thread)

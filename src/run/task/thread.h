@@ -55,9 +55,11 @@ struct thread {
 	uint64_t syscall_time; /* O: ns spent in calls */
 	uint64_t fault_time;   /* O: ns spent in faults */
 	/* For the call server (call_server.h). */
-	uint64_t last_call;      /* O: when the last call exited, ns */
-	uint32_t frequent_calls; /* O: that followed each other quickly */
-	bool served;             /* O: the server knows the thread */
+	uint64_t last_call;       /* O: when the last call exited, ns */
+	uint32_t frequent_calls;  /* O: that followed each other quickly */
+	uint32_t missed_calls;    /* O: that exited while the server was awake */
+	uint64_t answered_before; /* O: by the server, when they were counted last */
+	bool served;              /* O: the server knows the thread */
 };
 
 /* The thread that runs on the calling host thread; NULL in one of Quire's own. Safe in a signal
