@@ -253,8 +253,7 @@ static void neighbours_are_read_ahead(void **state)
 	for (uint64_t i = 0; i < pages; i++) {
 		uint64_t page = i * 37 % pages;
 
-		assert_int_equal(test_load(mm, base + (page << PAGE_SHIFT), NULL),
-				 byte_of(page));
+		assert_int_equal(test_load(mm, base + (page << PAGE_SHIFT), NULL), byte_of(page));
 	}
 	scattered = quire_inject_calls(store, QUIRE_INJECT_READ) - sequential;
 	assert_true(scattered > sequential && scattered <= pages);
