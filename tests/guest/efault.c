@@ -376,7 +376,7 @@ static void case_bad_pointers(void)
 		for (size_t kind = 0; kind < count; kind++) {
 			const char *result = make_call(call, kinds[kind].pointer);
 
-			if (strcmp(result, usual)) {
+			if (strcmp(result, usual) != 0) {
 				show("%s, argument %d, %s: %s", call->name,
 				     which_argument(call) + 1, kinds[kind].name, result);
 				unusual++;

@@ -24,7 +24,7 @@ static size_t lines_of_maps(void)
 	int character;
 
 	if (!maps)
-		guest_die("open /proc/self/maps");
+		return 0;
 	while ((character = getc(maps)) != EOF)
 		lines += character == '\n';
 	fclose(maps);

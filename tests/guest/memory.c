@@ -70,7 +70,9 @@ static void case_mremap(void)
 	show_try("touch the tail", try_read(area + 5 * PAGE), area);
 	show("grow in place: %s", placed(mremap(area, 4 * PAGE, 16 * PAGE, 0), area));
 	show("%zu wrong, new %d", count_wrong(area, 4 * PAGE, 3), area[15 * PAGE]);
-	mmap(area + 16 * PAGE, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	show("a neighbour: %s", placed(mmap(area + 16 * PAGE, PAGE, PROT_READ,
+					    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+				       area));
 	show("no room: %s", placed(mremap(area, 16 * PAGE, 20 * PAGE, 0), area));
 	moved = mremap(area, 16 * PAGE, 64 * PAGE, MREMAP_MAYMOVE);
 	show("moved: %d, %zu wrong", moved != area && moved != MAP_FAILED,
@@ -195,7 +197,7 @@ static void case_memory_files(void)
 
 	show("ftruncate: %s", answer(ftruncate(fd, 4 * PAGE)));
 	shared = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	strcpy(shared, "through the mapping");
+	memcpy(shared, "through the mapping", sizeof("through the mapping"));
 	char text[32] = "";
 	show("pread: %s", answer(pread(fd, text, 20, 0)));
 	show("  %s", text);

@@ -88,7 +88,7 @@ static void case_maps(void)
 	const char *file_name = "mapped-file";
 	int fd = open(file_name, O_RDWR | O_CREAT | O_TRUNC, 0600), stack = 0,
 	    memory_file = memfd_create("named", 0);
-	char *anonymous = map_pages(3, PROT_READ), *shared, *file, *memory;
+	char *allocated = malloc(10), *anonymous = map_pages(3, PROT_READ), *shared, *file, *memory;
 	size_t count, bad = 0;
 	const struct mapping *mappings = read_maps(&count);
 
@@ -106,7 +106,8 @@ static void case_maps(void)
 	show_mapping("shared anonymous", shared);
 	show_mapping("memory file", memory);
 	show_mapping("stack", &stack);
-	show_mapping("heap", malloc(10));
+	show_mapping("heap", allocated);
+	free(allocated);
 	munmap(anonymous + PAGE, PAGE);
 	show("a hole: %d", find_mapping(anonymous + PAGE) != NULL);
 	unlink(file_name);
@@ -235,7 +236,7 @@ static void case_stat(void)
 	show("arguments and environment in order: %d",
 	     values[48] <= values[49] && values[49] <= values[50] && values[50] <= values[51]);
 	show("the first argument is there: %d",
-	     !strncmp((char *)values[48], read_text("/proc/self/cmdline"), 3));
+	     values[48] && !strncmp((char *)values[48], read_text("/proc/self/cmdline"), 3));
 }
 
 static void case_identity(void)

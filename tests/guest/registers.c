@@ -237,7 +237,7 @@ static void case_x87(void)
 {
 	uint16_t control = 0x77f, control_after = 0;
 	uint32_t mxcsr = 0x1f80 | 0x6000, mxcsr_after = 0;
-	double values[4] = {3.25, -7.5, 1e300, 0.1}, after[4];
+	double values[4] = {3.25, -7.5, 1e300, 0.1}, after[4] = {0};
 
 	handle(SIGUSR1, spoil_registers, 0);
 	for (int i = 0; i < 3; i++) {
