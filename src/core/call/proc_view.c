@@ -239,10 +239,13 @@ void vm_flags_text(uint64_t vm_flags, char text[VM_FLAGS_TEXT])
 	};
 
 	_Static_assert(sizeof(flags) / sizeof(flags[0]) * 3 < VM_FLAGS_TEXT, "all at once fit");
-	text[0] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
-		if (vm_flags & flags[i].flag)
-			strcat(text, flags[i].letters);
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (!(vm_flags & flags[i].flag))
+			continue;
+		memcpy(text, flags[i].letters, 3);
+		text += 3;
+	}
+	*text = '\0';
 }
 
 void mm_view(struct mm_struct *mm, struct mm_view *view)

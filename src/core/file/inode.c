@@ -62,7 +62,7 @@ static struct inode *inode_alloc(struct quire *quire, const char *path, enum ino
 	list_init(&inode->i_idle);
 	atomic_store_explicit(&inode->refcount, 1, memory_order_relaxed);
 	inode->sequence = atomic_fetch_add_explicit(&quire->next_id, 1, memory_order_relaxed);
-	strcpy(inode->path, path);
+	memcpy(inode->path, path, strlen(path) + 1);
 	inode->name = name_of(inode->path, kind);
 	return inode;
 }

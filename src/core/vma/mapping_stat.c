@@ -96,10 +96,12 @@ static int add_total(struct rb_root *root, const char *name, const struct mappin
 	if (!total) {
 		if (limit && *count >= limit)
 			return -ENOSPC;
-		total = quire_zalloc(sizeof(*total) + strlen(name) + 1);
+		const size_t bytes = strlen(name) + 1;
+
+		total = quire_zalloc(sizeof(*total) + bytes);
 		if (!total)
 			return -ENOMEM;
-		strcpy(total->name, name);
+		memcpy(total->name, name, bytes);
 		total->report.name = total->name;
 		rb_link_node(&total->rb, parent, link);
 		rb_insert_color(&total->rb, root);

@@ -55,6 +55,12 @@ _Static_assert(offsetof(struct kvm_call_area, rip) == 120, "as in call_stub.S");
 _Static_assert(offsetof(struct kvm_call_area, rflags) == 128, "as in call_stub.S");
 _Static_assert(offsetof(struct kvm_call_area, allowed) == 192, "as in call_stub.S");
 
+/* Bytes from the start of the call page to a label in it. */
+static uint64_t offset_of(const char *label)
+{
+	return (uintptr_t)label - (uintptr_t)kvm_call_stub;
+}
+
 static uint64_t load(const _Atomic uint64_t *word)
 {
 	return atomic_load_explicit(word, memory_order_relaxed);
@@ -75,8 +81,8 @@ int kvm_calls_enable(struct kvm_cpu *cpu, const struct kvm_call_place *place,
 	memset(area, 0, sizeof(*area));
 	for (uint32_t i = 0; i < KVM_CALLS / 64; i++)
 		atomic_store_explicit(&area->allowed[i], allowed[i], memory_order_relaxed);
-	memcpy(code, kvm_call_stub, (size_t)(kvm_call_stub_end - kvm_call_stub));
-	memcpy(code + (kvm_call_stub_target - kvm_call_stub), &target, sizeof(target));
+	memcpy(code, kvm_call_stub, offset_of(kvm_call_stub_end));
+	memcpy(code + offset_of(kvm_call_stub_target), &target, sizeof(target));
 	cpu->call_area = area;
 	cpu->call_entry = place->entry;
 	cpu->calls = !kvm_cpu_set_syscall_entry(cpu, place->entry);
@@ -174,8 +180,7 @@ static void restore_answered(const struct kvm_cpu *cpu)
 
 static bool within(uint64_t offset, const char *from, const char *to)
 {
-	return offset >= (uint64_t)(from - kvm_call_stub) &&
-	       offset < (uint64_t)(to - kvm_call_stub);
+	return offset >= offset_of(from) && offset < offset_of(to);
 }
 
 enum kvm_call_progress kvm_call_progress(struct kvm_cpu *cpu)

@@ -35,7 +35,7 @@
 struct loading {
 	struct process *process;
 	struct program *program;
-	char *path;        /* owned: of the file that is run in the end, as it was named */
+	const char *path;  /* of the file that is run in the end, as it was named */
 	int fd;            /* that file instead of a path, -1: none */
 	struct file *file; /* owned: the same, opened */
 	char *exe;         /* owned: its absolute path */
@@ -172,10 +172,9 @@ static int put_script_in_front(struct loading *loading, const struct script *scr
 	for (uint32_t i = 0; i < front; i++)
 		if (!argv[i])
 			return -ENOMEM;
-	free(loading->path);
-	loading->path = strdup(script->interpreter);
+	loading->path = argv[0];
 	loading->fd = -1;
-	return loading->path ? 0 : -ENOMEM;
+	return 0;
 }
 
 static const char *base_name(const char *path)
@@ -367,7 +366,6 @@ static void release_loading(struct loading *loading)
 		free(loading->owned[i]);
 	free(loading->exe);
 	free(loading->argv);
-	free(loading->path);
 }
 
 int load_program(struct process *process, struct program *program, bool *lost)
@@ -378,10 +376,10 @@ int load_program(struct process *process, struct program *program, bool *lost)
 		.process = process,
 		.program = program,
 		.fd = program->fd,
-		.path = strdup(program->path),
+		.path = program->path,
 		.owned = owned,
 	};
-	int error = loading.path ? copy_argv(&loading, program->argv) : -ENOMEM;
+	int error = copy_argv(&loading, program->argv);
 
 	*lost = false;
 	if (!error)

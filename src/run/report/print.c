@@ -71,9 +71,7 @@ static void print_sizes(const json_t *memory, FILE *stream)
 
 static void print_events(const json_t *tree, FILE *stream)
 {
-	const json_t *events = json_object_get(tree, "events");
-	const char *name;
-	json_t *value;
+	json_t *events = json_object_get(tree, "events");
 	int column = 0;
 
 	fprintf(stream,
@@ -81,13 +79,14 @@ static void print_events(const json_t *tree, FILE *stream)
 		" exits of the CPU in all, %" PRId64 " signals\nevents  ",
 		real(tree, "fault_seconds"), integer(tree, "fault_exits"),
 		real(tree, "syscall_seconds"), integer(tree, "exits"), integer(tree, "signals"));
-	json_object_foreach((json_t *)events, name, value)
-	{
-		if (!json_integer_value(value))
+	for (void *at = json_object_iter(events); at; at = json_object_iter_next(events, at)) {
+		int64_t count = json_integer_value(json_object_iter_value(at));
+
+		if (!count)
 			continue;
 		if (column && column % 4 == 0)
 			fputs("\n        ", stream);
-		fprintf(stream, " %s %" JSON_INTEGER_FORMAT, name, json_integer_value(value));
+		fprintf(stream, " %s %" PRId64, json_object_iter_key(at), count);
 		column++;
 	}
 	fputc('\n', stream);
@@ -105,8 +104,6 @@ static void print_mappings(const json_t *mappings, FILE *stream)
 		{"evicted", "evictions", false},  {"wrback", "writebacks", false},
 		{"read", "bytes_read", true},     {"written", "bytes_written", true},
 	};
-	const json_t *mapping;
-	size_t index;
 	char text[32];
 
 	if (!json_array_size(mappings))
@@ -115,8 +112,9 @@ static void print_mappings(const json_t *mappings, FILE *stream)
 	for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
 		fprintf(stream, "%9s", columns[i].label);
 	fputs("  name\n", stream);
-	json_array_foreach(mappings, index, mapping)
-	{
+	for (size_t row = 0; row < json_array_size(mappings); row++) {
+		const json_t *mapping = json_array_get(mappings, row);
+
 		for (size_t i = 0; i < ARRAY_SIZE(columns); i++) {
 			int64_t value = integer(mapping, columns[i].name);
 
@@ -131,14 +129,16 @@ static void print_mappings(const json_t *mappings, FILE *stream)
 
 static void print_syscalls(const json_t *tree, FILE *stream)
 {
-	const json_t *call;
-	size_t index;
+	const json_t *calls = json_object_get(tree, "syscalls");
 
 	fputs("system calls\n    count   errors    seconds  name\n", stream);
-	json_array_foreach(json_object_get(tree, "syscalls"), index, call)
+	for (size_t index = 0; index < json_array_size(calls); index++) {
+		const json_t *call = json_array_get(calls, index);
+
 		fprintf(stream, "%9" PRId64 "%9" PRId64 "%11.6f  %s\n", integer(call, "count"),
 			integer(call, "errors"), real(call, "seconds"),
 			json_string_value(json_object_get(call, "name")));
+	}
 	if (integer(tree, "unknown_syscalls"))
 		fprintf(stream, "%9" PRId64 " calls were unknown\n",
 			integer(tree, "unknown_syscalls"));

@@ -105,8 +105,9 @@ static void die_of_own_fault(int signal, const siginfo_t *info, uint64_t rip)
 			      sigabbrev_np(signal), info->si_code, info->si_addr,
 			      (unsigned long long)rip);
 
-	if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
-		length = 0; /* nobody can be told */
+	/* Nobody can be told when this fails. */
+	if (length > 0)
+		(void)!write(STDERR_FILENO, line, (size_t)length);
 	(void)host_sigaction(signal, &by_default, NULL);
 }
 

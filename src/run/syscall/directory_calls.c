@@ -65,7 +65,7 @@ static int64_t hide_entries(const struct thread *thread, char *entries, int64_t 
 {
 	int64_t kept = 0;
 
-	for (int64_t at = 0; at < bytes;) {
+	for (int64_t at = 0; entries && at < bytes;) {
 		uint16_t length;
 		char *entry = entries + at;
 

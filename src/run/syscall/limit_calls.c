@@ -39,7 +39,7 @@ static bool is_own(uint32_t resource)
 static bool may_raise_limits(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[2];
+	struct __user_cap_data_struct data[2] = {{0}};
 
 	return !host_syscall(__NR_capget, (const uint64_t[6]){(uint64_t)(uintptr_t)&header,
 							      (uint64_t)(uintptr_t)data}) &&

@@ -117,9 +117,9 @@ _Noreturn static void wait_for_succession(struct process *process)
 /* The host thread is done with its thread. */
 _Noreturn static void leave(struct process *process, jmp_buf *end)
 {
-	if (!end)
-		wait_for_succession(process);
-	longjmp(*end, 1);
+	if (end)
+		longjmp(*end, 1);
+	wait_for_succession(process);
 }
 
 static void release_cpu(struct thread *thread)

@@ -13,8 +13,6 @@
 #include "tools/run/run_options.h"
 #include "tools/subcommand.h"
 
-extern char **environ;
-
 /* As env(1) and nice(1) say it. */
 enum {
 	EXIT_CANNOT_EXECUTE = 126,
