@@ -117,7 +117,7 @@ static void remove_mappings(struct mm_struct *mm, uint64_t start, uint64_t end)
 }
 
 static int64_t install_locked(struct mm_struct *mm, const struct special_mapping *mappings,
-			      uint32_t count)
+			      uint32_t count, uint64_t hint)
 {
 	uint64_t bytes = 0;
 	uint64_t address;
@@ -128,7 +128,7 @@ static int64_t install_locked(struct mm_struct *mm, const struct special_mapping
 	if (!may_expand_vm(mm, 0, bytes >> PAGE_SHIFT) ||
 	    mm->map_count + count > mm->quire->params.max_map_count)
 		return -ENOMEM;
-	start = get_unmapped_area(mm, 0, bytes, false);
+	start = get_unmapped_area(mm, hint, bytes, false);
 	if (start < 0)
 		return start;
 	address = (uint64_t)start;
@@ -147,12 +147,12 @@ static int64_t install_locked(struct mm_struct *mm, const struct special_mapping
 }
 
 int64_t install_special_mappings(struct mm_struct *mm, const struct special_mapping *mappings,
-				 uint32_t count)
+				 uint32_t count, uint64_t hint)
 {
 	int64_t start;
 
 	mmap_write_lock(mm);
-	start = install_locked(mm, mappings, count);
+	start = install_locked(mm, mappings, count, hint);
 	mmap_write_unlock(mm);
 	return start;
 }

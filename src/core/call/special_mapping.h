@@ -29,11 +29,11 @@ struct special_mapping {
 };
 /*
  * Maps `count` objects one right behind the other, each as a VMA that merges with nothing, at a
- * free place of the mmap area. The address of the first, or -ENOMEM as a negative number with
- * nothing mapped. Takes mmap_lock.
+ * free place of the mmap area, at `hint` if that is one (0: none). The address of the first, or
+ * -ENOMEM as a negative number with nothing mapped. Takes mmap_lock.
  */
 int64_t install_special_mappings(struct mm_struct *mm, const struct special_mapping *mappings,
-				 uint32_t count);
+				 uint32_t count, uint64_t hint);
 /* The VMA maps such an object. */
 bool vma_is_special_mapping(const struct vm_area_struct *vma);
 

@@ -28,7 +28,7 @@ static void install(struct special_fixture *s, struct fixture *f)
 		{s->objects[0], VVAR_FLAGS},
 		{s->objects[1], VDSO_FLAGS},
 	};
-	int64_t start = install_special_mappings(f->mm, mappings, 2);
+	int64_t start = install_special_mappings(f->mm, mappings, 2, 0);
 
 	assert_true(start > 0);
 	s->start = (uint64_t)start;
@@ -162,16 +162,16 @@ static void test_failed_install(void **state)
 	mappings[0] = (struct special_mapping){s.objects[0], VVAR_FLAGS};
 	mappings[1] = (struct special_mapping){s.objects[1], VDSO_FLAGS};
 	assert_ok(quire_setlimit(f->mm, QUIRE_LIMIT_AS, PAGES(5)));
-	assert_int_equal(install_special_mappings(f->mm, mappings, 2), -ENOMEM);
+	assert_int_equal(install_special_mappings(f->mm, mappings, 2, 0), -ENOMEM);
 	assert_ok(quire_setlimit(f->mm, QUIRE_LIMIT_AS, PAGES(6)));
 	for (int nth = 1; nth <= 2; nth++) {
 		quire_fail_arm(FAIL_ALLOC, (uint64_t)nth, false);
-		assert_int_equal(install_special_mappings(f->mm, mappings, 2), -ENOMEM);
+		assert_int_equal(install_special_mappings(f->mm, mappings, 2, 0), -ENOMEM);
 		assert_true(quire_fail_disarm());
 		assert_int_equal(f->mm->total_vm, 3);
 		test_instance_check(&f->instance);
 	}
-	assert_true(install_special_mappings(f->mm, mappings, 2) > 0);
+	assert_true(install_special_mappings(f->mm, mappings, 2, 0) > 0);
 	uninstall(&s);
 }
 

@@ -92,7 +92,7 @@ int vdso_map(struct run *run, struct mm_struct *mm, uint64_t *address)
 		{run->vdso->clock, VM_READ | VM_MAYREAD | VM_IO | VM_PFNMAP | VM_DONTDUMP},
 		{run->vdso->image, VM_READ | VM_EXEC | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC},
 	};
-	const int64_t start = install_special_mappings(mm, mappings, ARRAY_SIZE(mappings));
+	const int64_t start = install_special_mappings(mm, mappings, ARRAY_SIZE(mappings), 0);
 
 	if (start < 0)
 		return (int)start;

@@ -272,7 +272,10 @@ static int map_pages(struct call_server *server)
 		{server->areas,
 		 VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_SHARED | VM_MAYSHARE},
 	};
-	int64_t address = install_special_mappings(mm, mappings, ARRAY_SIZE(mappings));
+	/* Far from where the program's own mappings come to lie, which so are where they would be
+	 * without these. */
+	int64_t address = install_special_mappings(mm, mappings, ARRAY_SIZE(mappings),
+						   mm->mmap_base / 2 & PAGE_MASK);
 	int error;
 
 	if (address < 0)
