@@ -96,10 +96,12 @@ static int create_vm(struct kvm_machine *kvm, char *why, size_t why_bytes)
 		snprintf(why, why_bytes,
 			 "KVM cannot create a virtual machine: the CPU's virtualisation is used by "
 			 "another hypervisor; stop that one");
+	else if (kvm->vm_fd == -ENOTTY)
+		snprintf(why, why_bytes, "/dev/kvm is not KVM's device: something else is there");
 	else
 		snprintf(why, why_bytes, "KVM cannot create a virtual machine: %s",
 			 strerror(-kvm->vm_fd));
-	return kvm->vm_fd;
+	return kvm->vm_fd == -ENOTTY ? -ENODEV : kvm->vm_fd;
 }
 
 static int check_capabilities(struct kvm_machine *kvm, char *why, size_t why_bytes)
