@@ -27,8 +27,6 @@
 #define KEPT_FD 20
 #define CLOSED_FD 21
 
-extern char **environ;
-
 static char self[PATH_MAX];
 
 static const char *base_name(const char *path)
@@ -174,6 +172,11 @@ static void case_long(void)
 	free(string);
 }
 
+static void do_nothing(int signal)
+{
+	(void)signal;
+}
+
 static void prepare_inheritance(void)
 {
 	struct itimerval timer = {.it_value = {.tv_sec = 1000}};
@@ -184,7 +187,7 @@ static void prepare_inheritance(void)
 
 	dup2(1, KEPT_FD);
 	dup3(1, CLOSED_FD, O_CLOEXEC);
-	signal(SIGUSR2, nothing_handler);
+	signal(SIGUSR2, do_nothing);
 	signal(SIGHUP, SIG_IGN);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);

@@ -33,7 +33,13 @@ def run(arguments, seed):
     with tempfile.TemporaryDirectory(prefix="quire-fuzz-", ignore_cleanup_errors=True) as directory:
         try:
             result = subprocess.run(
-                command, cwd=directory, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT, check=False
+                # Pipes, as it also changes owners and modes of what it has open.
+                command,
+                cwd=directory,
+                input=b"",
+                capture_output=True,
+                timeout=TIMEOUT,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return "did not end"
