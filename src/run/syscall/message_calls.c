@@ -73,8 +73,7 @@ static uint64_t writable_prefix(const struct message *message)
 	uint64_t limit = min_u64(message->total, BOUNCE_MAX);
 	uint64_t sum = 0;
 
-	for (const struct iovec *part = message->vector, *end = part + message->header->msg_iovlen;
-	     part < end && sum < limit; part++) {
+	for (const struct iovec *part = message->vector; sum < limit; part++) {
 		uint64_t range = user_range(message->bounce.mm, as_number(part->iov_base),
 					    part->iov_len, true);
 
