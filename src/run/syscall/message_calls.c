@@ -25,7 +25,8 @@ struct message {
 	int flags;
 	const struct msghdr *header; /* with addresses of the program */
 	struct iovec *vector;        /* of the program; lengths checked */
-	uint64_t total;              /* bytes of it */
+	uint64_t nr_vector;
+	uint64_t total; /* bytes of it */
 	struct msghdr host;
 	struct iovec host_vector;
 	struct bounce bounce;
@@ -73,7 +74,8 @@ static uint64_t writable_prefix(const struct message *message)
 	uint64_t limit = min_u64(message->total, BOUNCE_MAX);
 	uint64_t sum = 0;
 
-	for (const struct iovec *part = message->vector; sum < limit; part++) {
+	for (uint64_t i = 0; i < message->nr_vector && sum < limit; i++) {
+		const struct iovec *part = &message->vector[i];
 		uint64_t range = user_range(message->bounce.mm, as_number(part->iov_base),
 					    part->iov_len, true);
 
@@ -330,6 +332,7 @@ static int64_t with_header(struct message *message, const struct msghdr *header,
 	if (result)
 		return result;
 	message->header = header;
+	message->nr_vector = header->msg_iovlen;
 	result = transfer(message);
 	release_iovec(fast, message->vector);
 	return result;
@@ -388,6 +391,7 @@ static int set_buffer(struct message *message, struct iovec *part, uint64_t addr
 		return -EFAULT;
 	*part = (struct iovec){as_pointer(address), bytes};
 	message->vector = part;
+	message->nr_vector = 1;
 	message->total = bytes;
 	return 0;
 }
