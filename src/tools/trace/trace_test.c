@@ -73,6 +73,7 @@ static void test_written_is_read(void **state)
 	put_fault(trace, 7, "/some/file", 0x7000);
 	trace_call(trace, 11, args, -22, 0);
 	assert_int_equal(trace_finish(trace), 0);
+	trace_destroy(trace);
 
 	assert_int_equal(trace_read(path, &file), 0);
 	assert_false(file.incomplete);
@@ -117,6 +118,7 @@ static void test_threads(void **state)
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(trace_finish(trace), 0);
+	trace_destroy(trace);
 
 	assert_int_equal(trace_read(path, &file), 0);
 	assert_int_equal(file.nr_records, THREADS * EVENTS);
@@ -142,6 +144,7 @@ static void test_cut_off(void **state)
 	for (uint64_t i = 0; i < 10; i++)
 		put_fault(trace, 0, "", i);
 	assert_int_equal(trace_finish(trace), 0);
+	trace_destroy(trace);
 	assert_int_equal(
 		truncate(path, sizeof(struct trace_header) + 3 * sizeof(struct trace_record) + 5),
 		0);
