@@ -124,13 +124,14 @@ void vma_commit(const struct vma_change *change)
 				vma_erase(vma->vm_mm, change->removed[i]);
 		commit_ranges(change);
 		update_gaps(vma);
-		for (int i = 0; i < 2; i++)
-			if (change->removed[i])
-				free_removed(change->removed[i]);
 	}
+	/* Group and name may be held by those that go. */
 	vma_set_memcg(vma, change->memcg);
 	vma_set_anon_name(vma, change->anon_name);
 	vma_set_page_prot(vma);
+	for (int i = 0; i < 2; i++)
+		if (change->removed[i])
+			free_removed(change->removed[i]);
 }
 
 struct vma_change vma_change_end(struct vm_area_struct *vma, uint64_t end)
