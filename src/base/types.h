@@ -27,6 +27,15 @@ typedef uint64_t pgoff_t;
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 #define QUIRE_MUST_CHECK __attribute__((warn_unused_result))
+/*
+ * For what runs in a handler of signals: no sanitizer looks at it. TSan's runtime takes locks of
+ * its own, and the code that the signal interrupted may hold them.
+ */
+#if __has_attribute(disable_sanitizer_instrumentation)
+#define QUIRE_IN_SIGNAL_HANDLER __attribute__((disable_sanitizer_instrumentation))
+#else
+#define QUIRE_IN_SIGNAL_HANDLER __attribute__((no_sanitize_thread))
+#endif
 #define QUIRE_CACHE_ALIGNED __attribute__((aligned(64)))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

@@ -294,7 +294,7 @@ void kvm_cpu_run(struct kvm_cpu *cpu, struct kvm_cpu_exit *exit)
 		kvm_cpu_kick(cpu);
 }
 
-void kvm_cpu_kick(struct kvm_cpu *cpu)
+QUIRE_IN_SIGNAL_HANDLER void kvm_cpu_kick(struct kvm_cpu *cpu)
 {
 	__atomic_store_n(&cpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
 }

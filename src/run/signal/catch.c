@@ -21,8 +21,8 @@ struct host_sigaction {
 	uint64_t mask;
 };
 
-static int host_sigaction(int signal, const struct host_sigaction *action,
-			  struct host_sigaction *old)
+QUIRE_IN_SIGNAL_HANDLER static int host_sigaction(int signal, const struct host_sigaction *action,
+						  struct host_sigaction *old)
 {
 	const uint64_t args[6] = {(uint64_t)signal, (uintptr_t)action, (uintptr_t)old,
 				  sizeof(uint64_t)};
@@ -30,14 +30,14 @@ static int host_sigaction(int signal, const struct host_sigaction *action,
 	return (int)host_syscall(SYS_rt_sigaction, args);
 }
 
-void host_set_mask(uint64_t mask)
+QUIRE_IN_SIGNAL_HANDLER void host_set_mask(uint64_t mask)
 {
 	const uint64_t args[6] = {SIG_SETMASK, (uintptr_t)&mask, 0, sizeof(mask)};
 
 	(void)host_syscall(SYS_rt_sigprocmask, args);
 }
 
-void signal_block_all(void)
+QUIRE_IN_SIGNAL_HANDLER void signal_block_all(void)
 {
 	host_set_mask(UINT64_MAX);
 }
@@ -54,7 +54,7 @@ void signal_sync_mask(const struct thread *thread)
 		host_set_mask(host_mask(thread));
 }
 
-bool host_syscall_in_window(uint64_t rip)
+QUIRE_IN_SIGNAL_HANDLER bool host_syscall_in_window(uint64_t rip)
 {
 	return rip >= (uintptr_t)host_syscall_window && rip <= (uintptr_t)host_syscall_instruction;
 }
@@ -84,7 +84,7 @@ void signal_requeue(const siginfo_t *info)
  * A real fault of Quire's own code, not a signal that somebody sent with the look of one: those
  * arrive where a system call returns.
  */
-static bool is_own_fault(int signal, const siginfo_t *info, uint64_t rip)
+QUIRE_IN_SIGNAL_HANDLER static bool is_own_fault(int signal, const siginfo_t *info, uint64_t rip)
 {
 	if (signal != SIGSEGV && signal != SIGBUS && signal != SIGFPE && signal != SIGILL &&
 	    signal != SIGTRAP)
@@ -94,7 +94,8 @@ static bool is_own_fault(int signal, const siginfo_t *info, uint64_t rip)
 }
 
 /* Says so; the faulting instruction, tried again, then ends the process. */
-static void die_of_own_fault(int signal, const siginfo_t *info, uint64_t rip)
+QUIRE_IN_SIGNAL_HANDLER static void die_of_own_fault(int signal, const siginfo_t *info,
+						     uint64_t rip)
 {
 	const struct host_sigaction by_default = {.flags = SA_RESTORER_FLAG,
 						  .restorer = host_sigreturn};
@@ -113,7 +114,7 @@ static void die_of_own_fault(int signal, const siginfo_t *info, uint64_t rip)
 
 /* A thread that runs no program has no business with signals: it blocks them from now on, and
  * another one gets this. */
-static void pass_on(const siginfo_t *info)
+QUIRE_IN_SIGNAL_HANDLER static void pass_on(const siginfo_t *info)
 {
 	siginfo_t copy = *info;
 	const uint64_t args[6] = {(uint64_t)getpid(), (uint64_t)info->si_signo, (uintptr_t)&copy};
@@ -123,15 +124,21 @@ static void pass_on(const siginfo_t *info)
 		kill(getpid(), info->si_signo);
 }
 
-static bool is_wake(const struct thread *thread, const siginfo_t *info)
+QUIRE_IN_SIGNAL_HANDLER static bool is_wake(const struct thread *thread, const siginfo_t *info)
 {
 	return info->si_signo == SIGNAL_WAKE && info->si_code == SI_QUEUE &&
 	       info->si_pid == getpid() &&
 	       (uintptr_t)info->si_value.sival_ptr == thread->process->signals.wake_secret;
 }
 
+/* What the handler returns to runs with everything blocked. */
+QUIRE_IN_SIGNAL_HANDLER static void block_all_after(ucontext_t *interrupted)
+{
+	*(uint64_t *)&interrupted->uc_sigmask = UINT64_MAX;
+}
+
 /* Quire's handler. Everything is blocked while it runs. */
-static void catch_signal(int signal, siginfo_t *info, void *context)
+QUIRE_IN_SIGNAL_HANDLER static void catch_signal(int signal, siginfo_t *info, void *context)
 {
 	ucontext_t *interrupted = context;
 	greg_t *registers = interrupted->uc_mcontext.gregs;
@@ -145,7 +152,7 @@ static void catch_signal(int signal, siginfo_t *info, void *context)
 	}
 	if (!thread) {
 		pass_on(info);
-		memset(&interrupted->uc_sigmask, 0xff, sizeof(uint64_t));
+		block_all_after(interrupted);
 		errno = saved_errno;
 		return;
 	}
@@ -160,7 +167,7 @@ static void catch_signal(int signal, siginfo_t *info, void *context)
 	} else {
 		signals->info = *info;
 		signals->caught |= CAUGHT_SIGNAL;
-		memset(&interrupted->uc_sigmask, 0xff, sizeof(uint64_t));
+		block_all_after(interrupted);
 	}
 	if (host_syscall_in_window((uint64_t)registers[REG_RIP]))
 		registers[REG_RIP] = (greg_t)(uintptr_t)host_syscall_abort;

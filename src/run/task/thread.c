@@ -20,7 +20,7 @@
 
 static _Thread_local struct thread *current QUIRE_FAST_TLS;
 
-struct thread *current_thread(void)
+QUIRE_IN_SIGNAL_HANDLER struct thread *current_thread(void)
 {
 	return current;
 }
