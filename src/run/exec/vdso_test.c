@@ -187,6 +187,9 @@ static void test_clocks_run_forwards(void **state)
 		clock_gettime(clocks[i], &before);
 		assert_int_equal(get(clocks[i], &time), 0);
 		clock_gettime(clocks[i], &after);
+		/* It was the system call, whose clock Quire would have made go on from the data. */
+		if (!clock_page_read(mapped.page, CLOCK_MONOTONIC, &ns))
+			continue;
 		assert_true(ns_of(&time) >= last[i]);
 		assert_in_range(ns_of(&time),
 				ns_of(&before) - SLACK_NS - atomic_load(&mapped.page->coarse),

@@ -16,6 +16,9 @@
 #define ANCHOR_NS 1000000000u
 #define FIRST_NS 1000000u /* no rate from less */
 #define TRIES 5
+/* While a busy host interrupts every reading, there are more of them. */
+#define TRIES_MAX 100
+#define UNDISTURBED 20000 /* counts */
 /* Less than this between two readings of an offset is the error of reading. */
 #define OFFSET_NOISE_NS 2000
 /* Clocks are slewed by 500 ppm at most; a rate that changes by more means that counter or clock
@@ -30,13 +33,13 @@ static uint64_t host_clock(clockid_t clock)
 	return (uint64_t)time.tv_sec * CLOCK_PAGE_SECOND + (uint64_t)time.tv_nsec;
 }
 
-/* The reading that took least of several: the one that nothing interrupted. */
+/* The reading that took least of several: one that nothing interrupted. */
 static uint64_t sample_clock(clockid_t clock, uint64_t *tsc)
 {
 	uint64_t least = UINT64_MAX;
 	uint64_t best = 0;
 
-	for (int i = 0; i < TRIES; i++) {
+	for (int i = 0; i < TRIES || (i < TRIES_MAX && least > UNDISTURBED); i++) {
 		const uint64_t before = clock_page_tsc();
 		const uint64_t ns = host_clock(clock);
 		const uint64_t took = clock_page_tsc() - before;
