@@ -13,7 +13,9 @@
 
 #include "run/exec/arguments.h"
 #include "run/exec/loader.h"
+#include "run/file/mapped_file.h"
 #include "run/signal/signal.h"
+#include "run/syscall/descriptor.h"
 #include "run/syscall/rows.h"
 #include "run/task/call_server.h"
 #include "run/user/user.h"
@@ -36,8 +38,10 @@ static void close_on_exec(struct thread *thread)
 		    run_fd_is_private(thread->process->run, fd))
 			continue;
 		flags = fcntl(fd, F_GETFD);
-		if (flags >= 0 && flags & FD_CLOEXEC)
-			close(fd);
+		if (flags >= 0 && flags & FD_CLOEXEC) {
+			mapped_closed(thread->process->run, fd);
+			close_on_host(thread, fd);
+		}
 	}
 	if (directory)
 		closedir(directory);

@@ -62,36 +62,27 @@ static int64_t transfer_nothing(struct transfer *transfer)
 	return transfer_host(transfer, &vector, 1, true);
 }
 
-static int64_t do_transfer(struct thread *thread, const struct rw_call *call, struct iovec *vector,
-			   uint64_t total)
+static int64_t do_transfer(struct thread *thread, const struct rw_call *call,
+			   const struct open_file *file, struct iovec *vector, uint64_t total)
 {
 	struct transfer transfer = {
 		.thread = thread,
 		.fd = call->fd,
 		.write = call->write,
 		.flags = call->flags,
+		.status = &file->status,
 		.offset = call->offset,
 		.piece = vector,
 		.left = total,
 	};
 
-	if (proc_is_special(thread, call->fd))
+	if (file->special)
 		return transfer_special(&transfer);
-	if (fstat(call->fd, &transfer.status) != 0)
-		return -errno;
 	if (!total)
 		return transfer_nothing(&transfer);
-	if (S_ISREG(transfer.status.st_mode) || S_ISBLK(transfer.status.st_mode))
+	if (S_ISREG(file->status.st_mode) || S_ISBLK(file->status.st_mode))
 		return transfer_file(&transfer);
 	return transfer_stream(&transfer);
-}
-
-/* Before the arguments: a descriptor that is one, and not of O_PATH. */
-static int check_open(const struct thread *thread, int fd)
-{
-	const int flags = check_fd(thread, fd) ? -1 : fcntl(fd, F_GETFL);
-
-	return flags < 0 || (flags & O_PATH) ? -EBADF : 0;
 }
 
 static int64_t one_buffer(struct thread *thread, const struct rw_call *call, uint64_t address,
@@ -99,27 +90,30 @@ static int64_t one_buffer(struct thread *thread, const struct rw_call *call, uin
 {
 	const uint64_t task_size = thread_mm(thread)->task_size;
 	struct iovec vector = {(void *)(uintptr_t)address, min_u64(bytes, MAX_RW_COUNT)};
+	const struct open_file *file;
 
-	if (check_open(thread, call->fd))
+	/* The descriptor comes before the arguments. */
+	if (open_file_get(thread, call->fd, &file))
 		return -EBADF;
 	if (address > task_size || bytes > task_size - address)
 		return -EFAULT;
-	return do_transfer(thread, call, &vector, vector.iov_len);
+	return do_transfer(thread, call, file, &vector, vector.iov_len);
 }
 
 static int64_t many_buffers(struct thread *thread, const struct rw_call *call, uint64_t address,
 			    uint64_t nr)
 {
 	struct iovec fast[USER_IOV_FAST], *vector;
+	const struct open_file *file;
 	uint64_t total;
 	int64_t result;
 
-	if (check_open(thread, call->fd))
+	if (open_file_get(thread, call->fd, &file))
 		return -EBADF;
 	result = import_iovec(thread_mm(thread), address, nr, fast, &vector, &total);
 	if (result)
 		return result;
-	result = do_transfer(thread, call, vector, total);
+	result = do_transfer(thread, call, file, vector, total);
 	release_iovec(fast, vector);
 	return result;
 }
@@ -206,12 +200,11 @@ static int64_t sys_vmsplice(struct thread *thread, const uint64_t args[6])
 {
 	const uint32_t known = SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT;
 	struct rw_call call = {.fd = (int)args[0], .offset = OFFSET_CURRENT};
-	struct stat status;
+	const struct open_file *file;
 
 	if ((uint32_t)args[3] & ~known)
 		return -EINVAL;
-	if (check_open(thread, call.fd) || fstat(call.fd, &status) != 0 ||
-	    !S_ISFIFO(status.st_mode))
+	if (open_file_get(thread, call.fd, &file) || !S_ISFIFO(file->status.st_mode))
 		return -EBADF;
 	call.write = (fcntl(call.fd, F_GETFL) & O_ACCMODE) != O_RDONLY;
 	if (args[3] & SPLICE_F_NONBLOCK)

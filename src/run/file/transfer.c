@@ -85,8 +85,11 @@ static long call_number(const struct transfer *transfer, uint32_t nr)
 {
 	if (transfer->flags)
 		return transfer->write ? SYS_pwritev2 : SYS_preadv2;
-	if (transfer->offset != OFFSET_CURRENT)
+	if (transfer->offset != OFFSET_CURRENT) {
+		if (nr == 1)
+			return transfer->write ? SYS_pwrite64 : SYS_pread64;
 		return transfer->write ? SYS_pwritev : SYS_preadv;
+	}
 	if (nr == 1)
 		return transfer->write ? SYS_write : SYS_read;
 	return transfer->write ? SYS_writev : SYS_readv;
@@ -103,7 +106,7 @@ int64_t transfer_host(const struct transfer *transfer, struct iovec *vector, uin
 			    0,
 			    transfer->flags};
 
-	if (number == SYS_read || number == SYS_write) {
+	if (nr == 1 && !transfer->flags) {
 		args[1] = (uint64_t)(uintptr_t)vector->iov_base;
 		args[2] = vector->iov_len;
 	}

@@ -27,11 +27,11 @@ struct transfer {
 	struct thread *thread;
 	int fd;
 	bool write;
-	uint32_t flags;      /* RWF_* */
-	int64_t offset;      /* in the file, or OFFSET_CURRENT */
-	struct stat status;  /* of fd */
-	struct iovec *piece; /* where the program's buffers go on */
-	uint64_t left;       /* bytes in them */
+	uint32_t flags;            /* RWF_* */
+	int64_t offset;            /* in the file, or OFFSET_CURRENT */
+	const struct stat *status; /* open_file_get() of fd */
+	struct iovec *piece;       /* where the program's buffers go on */
+	uint64_t left;             /* bytes in them */
 	uint64_t done;
 };
 

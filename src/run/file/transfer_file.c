@@ -34,7 +34,7 @@ static struct run *run_of(const struct transfer *transfer)
 /* Files of /proc and its kin look empty, and some wait for what there is to tell. */
 static bool may_wait(const struct transfer *transfer)
 {
-	return !transfer->write && !transfer->status.st_size;
+	return !transfer->write && !transfer->status->st_size;
 }
 
 static struct mutex *position_lock(const struct transfer *transfer)
@@ -196,7 +196,7 @@ static int64_t write_vector(const struct transfer *transfer, struct iovec *vecto
 
 	if (current)
 		mutex_lock(position_lock(transfer));
-	mapped_change_begin(run_of(transfer), &transfer->status, &change);
+	mapped_change_begin(run_of(transfer), transfer->status, &change);
 	if (change.inode)
 		result = write_known(transfer, change.inode, vector);
 	else
@@ -236,7 +236,7 @@ static int64_t write_direct(struct transfer *transfer, uint64_t *wanted)
 	if (result)
 		return result == -EFAULT ? call_without_buffer(transfer) : result;
 	*wanted = pin.bytes;
-	mapped_change_begin(run_of(transfer), &transfer->status, &change);
+	mapped_change_begin(run_of(transfer), transfer->status, &change);
 	if (!change.inode)
 		result = transfer_host(transfer, pin.vector, pin.nr_vectors, false);
 	mapped_change_end(&change);
@@ -265,7 +265,7 @@ int64_t transfer_file(struct transfer *transfer)
 
 	do {
 		/* Anew for each piece: another thread may map the file now. */
-		struct inode *inode = mapped_inode_at(run_of(transfer), &transfer->status);
+		struct inode *inode = mapped_inode_at(run_of(transfer), transfer->status);
 
 		if (transfer->write)
 			result = write_piece(transfer, inode, &wanted);

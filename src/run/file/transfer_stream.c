@@ -40,7 +40,7 @@ static int64_t call_without_buffer(const struct transfer *transfer)
 /* Devices of plain data (zero, random) give as much as they are asked for. */
 static bool goes_on(const struct transfer *transfer)
 {
-	return transfer->left && S_ISCHR(transfer->status.st_mode);
+	return transfer->left && S_ISCHR(transfer->status->st_mode);
 }
 
 static int64_t read_stream(struct transfer *transfer, char *memory, uint64_t bytes)
@@ -72,9 +72,9 @@ static int64_t read_stream(struct transfer *transfer, char *memory, uint64_t byt
  */
 static uint64_t part(const struct transfer *transfer, uint64_t copied)
 {
-	if (S_ISSOCK(transfer->status.st_mode))
+	if (S_ISSOCK(transfer->status->st_mode))
 		return 0;
-	return S_ISFIFO(transfer->status.st_mode) ? PAGE_ALIGN_DOWN(copied) : copied;
+	return S_ISFIFO(transfer->status->st_mode) ? PAGE_ALIGN_DOWN(copied) : copied;
 }
 
 static int64_t write_stream(struct transfer *transfer, char *memory, uint64_t bytes)

@@ -95,10 +95,11 @@ static int text_object(struct thread *thread, proc_text *text, const char *name)
 }
 
 /* `made` takes the place of the program's descriptor. */
-static int64_t replace(int fd, int made, int flags)
+static int64_t replace(struct thread *thread, int fd, int made, int flags)
 {
 	int error = 0;
 
+	open_files_close_begin(thread->process);
 	if (made >= 0 && dup3(made, fd, flags & O_CLOEXEC) < 0)
 		error = -errno;
 	if (made >= 0)
@@ -107,6 +108,7 @@ static int64_t replace(int fd, int made, int flags)
 		error = made;
 	if (error)
 		close(fd);
+	open_files_close_end(thread->process);
 	return error ? error : fd;
 }
 
@@ -130,10 +132,10 @@ int64_t proc_opened(struct thread *thread, int fd, int flags)
 		return fd;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		if (strcmp(part, texts[i].name) == 0)
-			return replace(fd, text_object(thread, texts[i].text, part), flags);
+			return replace(thread, fd, text_object(thread, texts[i].text, part), flags);
 	for (int kind = 0; kind < PROC_SPECIALS; kind++)
 		if (strcmp(part, proc_special_name(kind)) == 0)
-			return replace(fd, proc_special_open(thread->process->run, kind, flags),
-				       flags);
+			return replace(thread, fd,
+				       proc_special_open(thread->process->run, kind, flags), flags);
 	return fd;
 }

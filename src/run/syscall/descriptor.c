@@ -34,16 +34,21 @@ uint64_t descriptor_limit(struct thread *thread)
 	return min_u64(limit, (uint64_t)process->run->fd_base);
 }
 
-int64_t close_on_host(int64_t fd)
+int64_t close_on_host(struct thread *thread, int64_t fd)
 {
-	return host_syscall(__NR_close, (const uint64_t[6]){(uint64_t)fd});
+	int64_t result;
+
+	open_files_close_begin(thread->process);
+	result = host_syscall(__NR_close, (const uint64_t[6]){(uint64_t)fd});
+	open_files_close_end(thread->process);
+	return result;
 }
 
 int64_t check_new_fd(struct thread *thread, int64_t fd)
 {
 	if (fd < 0 || (uint64_t)fd < descriptor_limit(thread))
 		return fd;
-	close_on_host(fd);
+	close_on_host(thread, fd);
 	return -EMFILE;
 }
 
@@ -57,8 +62,8 @@ int64_t give_fd_pair(struct thread *thread, uint64_t address, const int pair[2])
 	else
 		error = copy_to_user(thread_mm(thread), address, pair, 2 * sizeof(pair[0]));
 	if (error) {
-		close_on_host(pair[0]);
-		close_on_host(pair[1]);
+		close_on_host(thread, pair[0]);
+		close_on_host(thread, pair[1]);
 	}
 	return error;
 }

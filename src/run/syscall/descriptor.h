@@ -10,7 +10,7 @@
 /* Descriptors from this number on are not the program's to have. */
 uint64_t descriptor_limit(struct thread *thread);
 /* close(2) on the host, without any check. */
-int64_t close_on_host(int64_t fd);
+int64_t close_on_host(struct thread *thread, int64_t fd);
 /* What /proc/self/fd says of the descriptor, with a zero; its length or -errno. */
 int64_t descriptor_link(int fd, char *target, size_t bytes);
 /* Whether the program has opened, by way of /proc/self/fd or map_files, what is Quire's: the object

@@ -33,7 +33,7 @@ static int64_t sys_close(struct thread *thread, const uint64_t args[6])
 	if (error)
 		return error;
 	mapped_closed(thread->process->run, (int)args[0]);
-	return host_syscall(__NR_close, args);
+	return close_on_host(thread, (int)args[0]);
 }
 
 static int64_t sys_close_range(struct thread *thread, const uint64_t args[6])
@@ -41,6 +41,7 @@ static int64_t sys_close_range(struct thread *thread, const uint64_t args[6])
 	const uint32_t last_own = (uint32_t)thread->process->run->fd_base - 1;
 	const uint32_t first = (uint32_t)args[0], last = (uint32_t)args[1];
 	const uint32_t flags = (uint32_t)args[2];
+	int64_t result;
 
 	if (flags & ~(uint32_t)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC) || first > last)
 		return -EINVAL;
@@ -50,9 +51,12 @@ static int64_t sys_close_range(struct thread *thread, const uint64_t args[6])
 	if (!(flags & CLOSE_RANGE_CLOEXEC))
 		for (uint64_t fd = first; fd <= last && fd < descriptor_limit(thread); fd++)
 			mapped_closed(thread->process->run, (int)fd);
-	return host_syscall(__NR_close_range,
-			    (const uint64_t[6]){first, last < last_own ? last : last_own,
-						flags & ~(uint32_t)CLOSE_RANGE_UNSHARE});
+	open_files_close_begin(thread->process);
+	result = host_syscall(__NR_close_range,
+			      (const uint64_t[6]){first, last < last_own ? last : last_own,
+						  flags & ~(uint32_t)CLOSE_RANGE_UNSHARE});
+	open_files_close_end(thread->process);
+	return result;
 }
 
 static int64_t check_duplicate(struct thread *thread, uint64_t old, uint64_t new)
@@ -64,11 +68,29 @@ static int64_t check_duplicate(struct thread *thread, uint64_t old, uint64_t new
 	return (uint32_t) new < descriptor_limit(thread) ? 0 : -EBADF;
 }
 
+/* dup2 and dup3, of two different numbers: what `new` was before is closed. */
+static int64_t duplicate_at(struct thread *thread, int64_t number, const uint64_t args[6])
+{
+	int64_t result;
+
+	if (fcntl((int)args[0], F_GETFD) < 0)
+		return -EBADF;
+	mapped_closed(thread->process->run, (int)args[1]);
+	open_files_close_begin(thread->process);
+	result = host_syscall(number, args);
+	open_files_close_end(thread->process);
+	return result;
+}
+
 static int64_t sys_dup2(struct thread *thread, const uint64_t args[6])
 {
 	int64_t error = check_duplicate(thread, args[0], args[1]);
 
-	return error ? error : host_syscall(__NR_dup2, args);
+	if (error)
+		return error;
+	if ((uint32_t)args[0] == (uint32_t)args[1])
+		return host_syscall(__NR_dup2, args);
+	return duplicate_at(thread, __NR_dup2, args);
 }
 
 static int64_t sys_dup3(struct thread *thread, const uint64_t args[6])
@@ -78,7 +100,7 @@ static int64_t sys_dup3(struct thread *thread, const uint64_t args[6])
 	if ((uint32_t)args[2] & ~(uint32_t)O_CLOEXEC || (uint32_t)args[0] == (uint32_t)args[1])
 		return -EINVAL;
 	error = check_duplicate(thread, args[0], args[1]);
-	return error ? error : host_syscall(__NR_dup3, args);
+	return error ? error : duplicate_at(thread, __NR_dup3, args);
 }
 
 static int64_t fcntl_duplicate(struct thread *thread, const uint64_t args[6])

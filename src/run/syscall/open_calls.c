@@ -46,7 +46,7 @@ int64_t opened(struct thread *thread, int64_t fd, uint64_t flags)
 	else if (flags & O_TRUNC)
 		host_truncated(run, (int)fd);
 	if (error) {
-		close_on_host(fd);
+		close_on_host(thread, fd);
 		return error;
 	}
 	return proc_opened(thread, (int)fd, (int)flags);

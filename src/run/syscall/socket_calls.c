@@ -91,7 +91,7 @@ static int64_t call_with_address(struct thread *thread, long number, const uint6
 	if (store_socket_address(thread, &address) ||
 	    copy_to_user(thread_mm(thread), args[2], &address.length, sizeof(address.length))) {
 		if (blocks)
-			close_on_host(result);
+			close_on_host(thread, result);
 		return -EFAULT;
 	}
 	return result;

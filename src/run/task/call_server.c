@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "base/park.h"
@@ -79,27 +80,40 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static bool is_regular(const struct thread *thread, uint64_t fd)
+/* /dev/null, /dev/zero, /dev/full and /dev/urandom have these numbers on every Linux. */
+static bool is_memory_device(const struct stat *file)
 {
-	struct stat file;
+	const unsigned int minor = minor(file->st_rdev);
 
-	return check_fd(thread, (int)fd) == 0 && fstat((int)fd, &file) == 0 &&
-	       S_ISREG(file.st_mode);
+	return S_ISCHR(file->st_mode) && major(file->st_rdev) == 1 &&
+	       (minor == 3 || minor == 5 || minor == 7 || minor == 9);
+}
+
+/* Files of /proc and its kin look empty, and reading some of them waits. */
+static bool never_waits(struct thread *thread, const struct kvm_call *call, bool write)
+{
+	const struct open_file *file;
+
+	if (open_file_get(thread, (int)call->args[0], &file))
+		return false;
+	return S_ISREG(file->status.st_mode) ? write || file->status.st_size
+					     : is_memory_device(&file->status);
 }
 
 /* The number is among the served ones; these depend on their arguments. */
-static bool may_wait(const struct thread *thread, const struct kvm_call *call)
+static bool may_wait(struct thread *thread, const struct kvm_call *call)
 {
 	switch (call->number) {
 	case SYS_read:
-	case SYS_write:
 	case SYS_pread64:
-	case SYS_pwrite64:
 	case SYS_readv:
-	case SYS_writev:
 	case SYS_preadv:
+		return !never_waits(thread, call, false);
+	case SYS_write:
+	case SYS_pwrite64:
+	case SYS_writev:
 	case SYS_pwritev:
-		return !is_regular(thread, call->args[0]);
+		return !never_waits(thread, call, true);
 	case SYS_fcntl:
 		return (int)call->args[1] == F_SETLKW || (int)call->args[1] == F_OFD_SETLKW;
 	default:

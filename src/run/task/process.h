@@ -13,6 +13,7 @@
 
 #include "base/list.h"
 #include "core/vma/mm.h"
+#include "run/file/open_file.h"
 #include "run/run.h"
 #include "run/signal/signal.h"
 
@@ -31,12 +32,13 @@ struct process {
 	struct rlimit limits[RLIM_NLIMITS]; /* P: what the program believes; memory limits and
 					       RLIMIT_NOFILE are kept by Quire, the others are the
 					       host's */
-	char *exe;                          /* P: absolute path of the program, owned */
-	char comm[16];                      /* P: of the main thread at exec */
-	uint64_t vdso;                      /* P: address of the vDSO in the mm */
-	uint64_t saved_auxv[64];            /* P: as put on the stack, for /proc/self/auxv */
-	uint32_t saved_auxv_words;          /* P */
-	int leader_status;                  /* P: what the first thread gave to exit(2) */
+	struct open_file_changes open_files;
+	char *exe;                 /* P: absolute path of the program, owned */
+	char comm[16];             /* P: of the main thread at exec */
+	uint64_t vdso;             /* P: address of the vDSO in the mm */
+	uint64_t saved_auxv[64];   /* P: as put on the stack, for /proc/self/auxv */
+	uint32_t saved_auxv_words; /* P */
+	int leader_status;         /* P: what the first thread gave to exit(2) */
 	struct thread *successor;  /* P: thread that goes on on the first host thread, after exec */
 	pthread_cond_t succession; /* with lock: successor was set */
 	struct call_server *call_server; /* P: set once, when it is first wanted; or NULL */
