@@ -3,10 +3,11 @@
 """Runs guest programs on the plain kernel and under `quire run`, and compares what they print, how they end and the
 files they leave.
 
-usage: run.py [--each] [--memory=N] QUIRE PROGRAM...
+usage: run.py [--each] [--memory=N] [--wrapper=PROGRAM] QUIRE PROGRAM...
 
 Each program runs natively, under Quire, and under Quire with a budget of N bytes and swap. --each: each of its cases,
-which it lists when called with --list, is a run of its own. One line for each comparison; the last line counts them.
+which it lists when called with --list, is a run of its own. --wrapper: Quire is run by that program. One line for each
+comparison; the last line counts them.
 Exit status: 0 all the same, 1 not, 77 all skipped.
 """
 
@@ -87,15 +88,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--each", action="store_true")
     parser.add_argument("--memory", default="16M")
+    parser.add_argument("--wrapper", type=pathlib.Path)
     parser.add_argument("quire", type=pathlib.Path)
     parser.add_argument("programs", nargs="+", type=pathlib.Path)
     arguments = parser.parse_args()
-    quire = str(arguments.quire.resolve())
+    quire = [str(program.resolve()) for program in (arguments.wrapper, arguments.quire) if program] + ["run"]
     variants = {
-        "quire": [quire, "run", "--"],
-        f"quire -m {arguments.memory}": [quire, "run", "-m", arguments.memory, "--swap=memory", "--"],
+        "quire": quire + ["--"],
+        f"quire -m {arguments.memory}": quire + ["-m", arguments.memory, "--swap=memory", "--"],
     }
-    probe = subprocess.run([quire, "run", "--", "/bin/true"], capture_output=True, text=True, check=False)
+    probe = subprocess.run(quire + ["--", "/bin/true"], capture_output=True, text=True, check=False)
     passed = failed = skipped = 0
     for program in arguments.programs:
         for case in cases_of(program) if arguments.each else [None]:

@@ -6,8 +6,10 @@
  * come online; at kernel_gpa, behind the largest possible arena, the kernel pages; in the page
  * after them a slot that is there to be deleted (kvm_forget_tables()).
  *
- * The arena is mapped twice. KVM is given `slots_base`, which nobody else touches: what is dropped
- * there by madvise() is dropped from KVM alone.
+ * KVM is to forget frames without anything else happening to them. Where the host lets Quire have a
+ * userfaultfd, that is the way (revoke.c), and the arena has one mapping. Elsewhere it is mapped
+ * twice: KVM is given `slots_base`, which nobody else touches, and what is dropped there by
+ * madvise() is dropped from KVM alone.
  *
  * Locks: S = slots_lock, P = pool_lock, O = the thread that owns the CPU, A = atomic, C = constant.
  */
@@ -52,6 +54,10 @@ enum {
 #define SELECTOR_USER_CODE 0x33
 #define SELECTOR_TASK 0x40
 
+#define LARGE_PAGE PMD_SIZE
+/* Bytes of the arena without large pages: programs smaller than this have none. */
+#define LARGE_FROM (2 * LARGE_PAGE)
+
 struct kvm_machine {
 	struct quire_machine machine;
 	int fd_base; /* C */
@@ -59,14 +65,15 @@ struct kvm_machine {
 	int vm_fd;   /* C */
 	/* Arena. */
 	char *base;       /* C while there is an instance: the core's mapping; NULL: none */
-	char *slots_base; /* likewise: KVM's mapping */
+	char *slots_base; /* likewise: KVM's mapping, which may be the same */
+	int userfaultfd;  /* likewise; -1: the mappings are two */
 	pthread_mutex_t slots_lock;
-	uint32_t nr_sections;    /* S: slots from KVM_SLOT_ARENA on */
-	_Atomic uint64_t online; /* written under S: bytes of the arena that have slots */
-	_Atomic uint64_t
-		prepared;         /* A: bytes of the arena before which nothing is to be prepared */
-	uint64_t arena_bytes_max; /* C */
-	uint32_t nr_slots_max;    /* C */
+	uint32_t nr_sections;      /* S: slots from KVM_SLOT_ARENA on */
+	_Atomic uint64_t online;   /* written under S: bytes of the arena that have slots */
+	_Atomic uint64_t prepared; /* A: of two mappings: bytes of the arena before which nothing is
+				      to be prepared */
+	uint64_t arena_bytes_max;  /* C */
+	uint32_t nr_slots_max;     /* C */
 	/* Kernel pages. */
 	char *kernel;        /* C */
 	uint64_t kernel_gpa; /* C */

@@ -215,7 +215,7 @@ int kvm_machine_create(int fd_base, struct quire_machine **machine, char *why, s
 	}
 	kvm->machine.ops = &kvm_ops;
 	kvm->fd_base = fd_base;
-	kvm->kvm_fd = kvm->vm_fd = -1;
+	kvm->kvm_fd = kvm->vm_fd = kvm->userfaultfd = -1;
 	pthread_mutex_init(&kvm->slots_lock, NULL);
 	pthread_mutex_init(&kvm->pool_lock, NULL);
 	list_init(&kvm->idle);
