@@ -299,6 +299,59 @@ static void case_mem(void)
 	munmap(area, 4 * PAGE);
 }
 
+static void show_forced(int fd, const char *what, char *address)
+{
+	char got = '-';
+	struct caught caught;
+
+	show("%s: written %s", what, answer(pwrite(fd, "X", 1, (off_t)(uintptr_t)address)));
+	show("  read %s, %c", answer(pread(fd, &got, 1, (off_t)(uintptr_t)address)),
+	     got ? got : '0');
+	caught = try_write(address);
+	show("  stored: %s", describe(&caught, address));
+}
+
+/* Writes past what the mapping allows: as a debugger sets its breakpoints. */
+static void case_forced(void)
+{
+	int fd = open("/proc/self/mem", O_RDWR), file = new_file(2 * PAGE);
+	char *page, *kept, *shared;
+	int result = 0;
+
+	show_forced(fd, "untouched", map_pages(1, PROT_READ));
+	page = map_pages(1, PROT_READ);
+	show("zero: %d", *(volatile char *)page);
+	show_forced(fd, "the zero page", page);
+	page = map_pages(1, PROT_READ | PROT_WRITE);
+	*page = 'a';
+	mprotect(page, PAGE, PROT_NONE);
+	show_forced(fd, "no permission", page);
+	show_forced(fd, "never any permission", map_pages(1, PROT_NONE));
+	page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0);
+	kept = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0);
+	shared = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, file, 0);
+	show_forced(fd, "private file", page);
+	show_forced(fd, "shared file", shared);
+	show("others see %d %d", *(volatile char *)shared, *(volatile char *)kept);
+	mprotect(page, PAGE, PROT_READ | PROT_WRITE);
+	*page += 1;
+	show("writable now: %c", *page);
+	madvise(page, PAGE, MADV_DONTNEED);
+	show("given back: %d", *(volatile char *)page);
+	show_forced(fd, "shared anonymous",
+		    mmap(NULL, PAGE, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+	show_forced(fd, "beyond the end",
+		    (char *)mmap(NULL, 2 * PAGE, PROT_READ, MAP_PRIVATE, file, PAGE) + PAGE);
+	/* mov $42, %eax; ret */
+	page = map_pages(1, PROT_READ | PROT_EXEC);
+	result = (int)pwrite(fd, "\xb8\x2a\0\0\0\xc3", 6, (off_t)(uintptr_t)page);
+	show("code: %d, %d", result, ((int (*)(void))(uintptr_t)page)());
+	result = (int)pwrite(fd, "\x2b", 1, (off_t)(uintptr_t)page + 1);
+	show("changed: %d, %d", result, ((int (*)(void))(uintptr_t)page)());
+	close(fd);
+	close(file);
+}
+
 static uint64_t pagemap_entry(int fd, const void *address)
 {
 	uint64_t entry = 0;
@@ -381,11 +434,17 @@ static void case_rest(void)
 int main(int argc, char **argv)
 {
 	static const struct guest_case cases[] = {
-		{"maps", case_maps},         {"smaps", case_smaps},
-		{"status", case_status},     {"stat", case_stat},
-		{"identity", case_identity}, {"mem", case_mem},
-		{"pagemap", case_pagemap},   {"threads", case_threads},
-		{"rest", case_rest},         {NULL, NULL},
+		{"maps", case_maps},
+		{"smaps", case_smaps},
+		{"status", case_status},
+		{"stat", case_stat},
+		{"identity", case_identity},
+		{"mem", case_mem},
+		{"forced", case_forced},
+		{"pagemap", case_pagemap},
+		{"threads", case_threads},
+		{"rest", case_rest},
+		{NULL, NULL},
 	};
 
 	return guest_main(argc, argv, cases);

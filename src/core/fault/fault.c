@@ -20,6 +20,19 @@ static bool access_allowed(const struct vm_area_struct *vma, uint32_t flags)
 	return vma->vm_flags & VM_ACCESS_FLAGS;
 }
 
+/* What mprotect() could allow; but a shared mapping would show everybody what it was not allowed to
+ * write. */
+static bool force_allowed(const struct vm_area_struct *vma, uint32_t flags)
+{
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP))
+		return false;
+	if (access_allowed(vma, flags))
+		return true;
+	if (flags & FAULT_WRITE)
+		return (vma->vm_flags & (VM_SHARED | VM_MAYWRITE)) == VM_MAYWRITE;
+	return vma->vm_flags & VM_MAYREAD;
+}
+
 bool fault_lock_pte(struct vm_fault *vmf)
 {
 	vmf->ptl = pte_lockptr(vmf->mm, vmf->pte);
@@ -136,7 +149,7 @@ static uint32_t fault_locked(struct mm_struct *mm, uint64_t address, uint32_t fl
 
 	if (!vma)
 		result = VM_FAULT_MAPERR;
-	else if (!access_allowed(vma, flags))
+	else if (!(flags & FAULT_FORCE ? force_allowed(vma, flags) : access_allowed(vma, flags)))
 		result = VM_FAULT_ACCERR;
 	else
 		result = handle_mm_fault(vma, address, flags);

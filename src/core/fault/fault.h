@@ -13,6 +13,7 @@ enum fault_flags {
 	FAULT_EXEC = 2,
 	FAULT_REMOTE = 4, /* not by the program itself (a file call's buffer, populate): no stack
 			     growth signal, errors instead */
+	FAULT_FORCE = 8,  /* as a debugger: past what mprotect() took away for now */
 };
 
 /* Result of a fault, as bits. */
@@ -68,6 +69,12 @@ QUIRE_MUST_CHECK int populate_vma_range(struct vm_area_struct *vma, uint64_t sta
  * when none. */
 int64_t access_process_vm(struct mm_struct *mm, uint64_t address, void *buffer, uint64_t bytes,
 			  bool write);
+/*
+ * The same with a debugger's rights (/proc/PID/mem): reads what has no permission, and writes what
+ * is read-only, of private mappings. Such a write goes to the mm's own copy, which stays read-only.
+ */
+int64_t force_access_process_vm(struct mm_struct *mm, uint64_t address, void *buffer,
+				uint64_t bytes, bool write);
 
 /*
  * Unmaps [start, end) of the VMA: drops pages, swap entries, guard markers; mmap_lock held (either

@@ -12,10 +12,13 @@
 #include "core/rmap/rmap.h"
 #include "core/vma/vma_stat.h"
 
-/* Under the entry's lock, which is released: the page may be written in place. */
+/* Under the entry's lock, which is released: the page may be written in place; by the program, too,
+ * unless the write is forced. */
 static uint32_t wp_page_reuse(struct vm_fault *vmf)
 {
-	pte_modify_bits(vmf->pte, 0, PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
+	const pteval_t write = vmf->vma->vm_flags & VM_WRITE ? PTE_WRITE | PTE_DIRTY : 0;
+
+	pte_modify_bits(vmf->pte, 0, write | PTE_ACCESSED);
 	spin_unlock(vmf->ptl);
 	fault_publish(vmf);
 	return VM_FAULT_DONE;

@@ -58,11 +58,14 @@ static pteval_t map_swapped_page(struct vm_fault *vmf, pteval_t accessed)
 	/* The store is still reading the page: who writes to it meanwhile gets a copy. */
 	if (page_test(vmf->page, PG_writeback))
 		exclusive = false;
-	if (exclusive && (vmf->flags & FAULT_WRITE))
-		bits |= PTE_WRITE | PTE_DIRTY | PTE_ACCESSED;
-	else if (exclusive && (vma->vm_flags & VM_WRITE) && mm->quire->params.no_zero_page)
-		/* Where a fault is dear the write to come needs none; the dirty bit will tell. */
-		bits |= PTE_WRITE;
+	if (exclusive && (vma->vm_flags & VM_WRITE)) {
+		if (vmf->flags & FAULT_WRITE)
+			bits |= PTE_WRITE | PTE_DIRTY | PTE_ACCESSED;
+		else if (mm->quire->params.no_zero_page)
+			/* Where a fault is dear the write to come needs none; the dirty bit will
+			 * tell. */
+			bits |= PTE_WRITE;
+	}
 	page_add_anon_rmap(vmf->page, vma, vmf->address, exclusive);
 	add_mm_rss(mm, MM_SWAPENTS, -1);
 	add_vma_rss(vma, MM_ANONPAGES, 1);

@@ -28,9 +28,33 @@ static bool pte_allows(pteval_t pte, bool write)
 	return (pte & need) == need;
 }
 
-/* The page that the entry maps, pinned; NULL: the access must fault first. mmap_lock held. */
-static struct page *pin_mapped_page(struct mm_struct *mm, uint64_t address, bool write)
+/*
+ * The same for a forced access: any page may be read, and written the mm's own copy, where no fault
+ * can make the entry writable. mmap_lock and the entry's lock held.
+ */
+static bool force_allows(struct mm_struct *mm, uint64_t address, pteval_t pte, bool write)
 {
+	const struct vm_area_struct *vma = vma_lookup(mm, address);
+	const struct page *page;
+
+	if (!pte_present(pte) || (vma->vm_flags & (VM_IO | VM_PFNMAP)))
+		return false;
+	if (pte_allows(pte, write))
+		return true;
+	if (!write)
+		return vma->vm_flags & VM_MAYREAD;
+	if ((vma->vm_flags & (VM_SHARED | VM_MAYWRITE | VM_WRITE)) != VM_MAYWRITE ||
+	    (pte & PTE_SPECIAL))
+		return false;
+	page = pfn_to_page(&mm->quire->zone, pte_pfn(pte));
+	return page_anon(page) && page_test(page, PG_anon_exclusive);
+}
+
+/* The page that the entry maps, pinned; NULL: the access must fault first. `flags` are those of the
+ * fault. mmap_lock held. */
+static struct page *pin_mapped_page(struct mm_struct *mm, uint64_t address, uint32_t flags)
+{
+	const bool write = flags & FAULT_WRITE;
 	pte_t *entry = pte_find(mm, address);
 	struct page *page = NULL;
 	struct spinlock *ptl;
@@ -41,24 +65,23 @@ static struct page *pin_mapped_page(struct mm_struct *mm, uint64_t address, bool
 	ptl = pte_lockptr(mm, entry);
 	spin_lock(ptl);
 	pte = pte_load(entry);
-	if (pte_allows(pte, write)) {
+	if (flags & FAULT_FORCE ? force_allows(mm, address, pte, write) : pte_allows(pte, write)) {
 		page = pfn_to_page(&mm->quire->zone, pte_pfn(pte));
 		get_page_many(page, GUP_PIN_BIAS);
-		pte_modify_bits(entry, 0, PTE_ACCESSED | (write ? PTE_DIRTY : 0));
+		pte_modify_bits(entry, 0,
+				PTE_ACCESSED | (write && (pte & PTE_WRITE) ? PTE_DIRTY : 0));
 	}
 	spin_unlock(ptl);
 	return page;
 }
 
-static struct page *pin_page(struct mm_struct *mm, uint64_t address, bool write, int *error)
+static struct page *pin_page(struct mm_struct *mm, uint64_t address, uint32_t flags, int *error)
 {
-	const uint32_t flags = FAULT_REMOTE | (write ? FAULT_WRITE : 0);
-
 	for (;;) {
 		struct page *page;
 
 		mmap_read_lock(mm);
-		page = pin_mapped_page(mm, address, write);
+		page = pin_mapped_page(mm, address, flags);
 		mmap_read_unlock(mm);
 		if (page)
 			return page;
@@ -68,18 +91,24 @@ static struct page *pin_page(struct mm_struct *mm, uint64_t address, bool write,
 	}
 }
 
-int64_t pin_user_pages(struct mm_struct *mm, uint64_t address, uint32_t nr, bool write,
-		       struct page **pages)
+static int64_t pin_pages(struct mm_struct *mm, uint64_t address, uint32_t nr, uint32_t flags,
+			 struct page **pages)
 {
 	int error = 0;
 	uint32_t done;
 
 	for (done = 0; done < nr; done++) {
-		pages[done] = pin_page(mm, address + ((uint64_t)done << PAGE_SHIFT), write, &error);
+		pages[done] = pin_page(mm, address + ((uint64_t)done << PAGE_SHIFT), flags, &error);
 		if (!pages[done])
 			break;
 	}
 	return done ? (int64_t)done : error;
+}
+
+int64_t pin_user_pages(struct mm_struct *mm, uint64_t address, uint32_t nr, bool write,
+		       struct page **pages)
+{
+	return pin_pages(mm, address, nr, FAULT_REMOTE | (write ? FAULT_WRITE : 0), pages);
 }
 
 void unpin_user_pages(struct quire *quire, struct page **pages, uint32_t nr, bool dirty)
@@ -135,9 +164,10 @@ static void copy_pinned(struct quire *quire, struct page *page, uint64_t offset,
 		contents_copy(buffer, memory, bytes);
 }
 
-int64_t access_process_vm(struct mm_struct *mm, uint64_t address, void *buffer, uint64_t bytes,
-			  bool write)
+static int64_t access_vm(struct mm_struct *mm, uint64_t address, void *buffer, uint64_t bytes,
+			 uint32_t flags)
 {
+	const bool write = flags & FAULT_WRITE;
 	struct page *pages[ACCESS_BATCH] = {NULL};
 	uint64_t done = 0;
 
@@ -145,7 +175,7 @@ int64_t access_process_vm(struct mm_struct *mm, uint64_t address, void *buffer, 
 		uint64_t at = address + done;
 		uint64_t span = PAGE_OFFSET(at) + (bytes - done);
 		uint32_t nr = (uint32_t)min_u64((span + PAGE_SIZE - 1) >> PAGE_SHIFT, ACCESS_BATCH);
-		int64_t pinned = pin_user_pages(mm, PAGE_ALIGN_DOWN(at), nr, write, pages);
+		int64_t pinned = pin_pages(mm, PAGE_ALIGN_DOWN(at), nr, flags, pages);
 
 		if (pinned < 0)
 			return done ? (int64_t)done : pinned;
@@ -160,4 +190,17 @@ int64_t access_process_vm(struct mm_struct *mm, uint64_t address, void *buffer, 
 		unpin_user_pages(mm->quire, pages, (uint32_t)pinned, write);
 	}
 	return (int64_t)done;
+}
+
+int64_t access_process_vm(struct mm_struct *mm, uint64_t address, void *buffer, uint64_t bytes,
+			  bool write)
+{
+	return access_vm(mm, address, buffer, bytes, FAULT_REMOTE | (write ? FAULT_WRITE : 0));
+}
+
+int64_t force_access_process_vm(struct mm_struct *mm, uint64_t address, void *buffer,
+				uint64_t bytes, bool write)
+{
+	return access_vm(mm, address, buffer, bytes,
+			 FAULT_REMOTE | FAULT_FORCE | (write ? FAULT_WRITE : 0));
 }

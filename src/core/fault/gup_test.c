@@ -201,6 +201,102 @@ static void test_access_private_file(void **state)
 	assert_int_equal(stored_byte(1), 61);
 }
 
+static int64_t force_write(struct fixture *f, uint64_t page, uint8_t byte)
+{
+	return force_access_process_vm(f->mm, AT(page), &byte, 1, true);
+}
+
+/* Forced, and what the program and others see then. */
+static void check_forced_write(struct fixture *f, uint64_t page, uint8_t byte)
+{
+	assert_int_equal(force_write(f, page, byte), 1);
+	assert_int_equal(load(f, page), byte);
+	/* The entry does not allow what the VMA forbids. */
+	assert_int_equal(pte_at(f->mm, page) & PTE_WRITE, 0);
+	assert_int_equal(quire_write_memory(f->mm, AT(page), &byte, 1), -1);
+}
+
+static void test_forced_write_copies(void **state)
+{
+	struct fixture *f = *state;
+
+	map_anon(f, 0, 3);
+	assert_int_equal(store(f, 1, 1), 0);
+	make_read_only(f, 0, 3);
+	assert_int_equal(load(f, 2), 0);
+	for (uint64_t page = 0; page < 3; page++)
+		check_forced_write(f, page, 7);
+	/* It comes back from swap as it was written, and is written there again. */
+	evict_all(f);
+	assert_true(pte_swap(pte_at(f->mm, 0)));
+	assert_int_equal(load(f, 0), 7);
+	evict_all(f);
+	check_forced_write(f, 0, 8);
+	evict_all(f);
+	assert_int_equal(load(f, 0), 8);
+	test_instance_check(&f->instance);
+	/* After mprotect() it is like any other page. */
+	assert_ok(quire_mprotect(f->mm, AT(0), PAGES(3), RW));
+	assert_int_equal(store(f, 0, 9), 0);
+	assert_int_equal(load(f, 0), 9);
+}
+
+static void test_forced_write_to_files(void **state)
+{
+	struct fixture *f = *state;
+
+	make_stored_file(f, 2, 1);
+	map_file(f, 0, 2, PRIVATE, 0);
+	make_read_only(f, 0, 2);
+	map_file(f, 4, 2, SHARED, 0);
+	assert_int_equal(load(f, 0), 1);
+	check_forced_write(f, 0, 50);
+	check_forced_write(f, 1, 51);
+	assert_int_equal(load(f, 4), 1);
+	make_read_only(f, 4, 2);
+	assert_int_equal(force_write(f, 4, 52), -EFAULT);
+	assert_int_equal(load(f, 5), 2);
+	assert_int_equal(force_write(f, 2, 53), -EFAULT);
+}
+
+/* The page that a child has, too, is copied; the child's stays. */
+static void test_forced_write_after_fork(void **state)
+{
+	struct fixture *f = *state;
+	quire_mm *child;
+
+	map_anon(f, 0, 1);
+	assert_int_equal(store(f, 0, 1), 0);
+	make_read_only(f, 0, 1);
+	assert_ok(quire_fork(f->mm, "child", &child));
+	check_forced_write(f, 0, 2);
+	assert_int_equal(load_in(child, 0), 1);
+	quire_mm_exit(child);
+	check_forced_write(f, 0, 3);
+}
+
+static void test_forced_read(void **state)
+{
+	struct fixture *f = *state;
+	uint8_t byte = 1;
+
+	map_anon(f, 0, 2);
+	assert_int_equal(store(f, 0, 9), 0);
+	assert_ok(quire_mprotect(f->mm, AT(0), PAGES(2), QUIRE_PROT_NONE));
+	assert_int_equal(access_process_vm(f->mm, AT(0), &byte, 1, false), -EFAULT);
+	assert_int_equal(force_access_process_vm(f->mm, AT(0), &byte, 1, false), 1);
+	assert_int_equal(byte, 9);
+	assert_int_equal(force_access_process_vm(f->mm, AT(1), &byte, 1, false), 1);
+	assert_int_equal(byte, 0);
+	assert_int_equal(force_write(f, 1, 4), 1);
+	assert_int_equal(pte_at(f->mm, 1) & (PTE_USER | PTE_WRITE), 0);
+	assert_ok(quire_mprotect(f->mm, AT(0), PAGES(2), QUIRE_PROT_READ));
+	assert_int_equal(load(f, 1), 4);
+	assert_ok(quire_mprotect(f->mm, AT(0), PAGES(2), RW));
+	assert_ok(quire_madvise(f->mm, AT(0), PAGE_SIZE, QUIRE_MADV_GUARD_INSTALL));
+	assert_int_equal(force_write(f, 0, 5), -EFAULT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +308,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_populate_errors, fault_setup, teardown),
 		cmocka_unit_test_setup_teardown(test_access_across_holes, fault_setup, teardown),
 		cmocka_unit_test_setup_teardown(test_access_private_file, fault_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forced_write_copies, fault_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forced_write_to_files, fault_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_forced_write_after_fork, fault_setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(test_forced_read, fault_setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,7 +99,7 @@ static int64_t mem_read(struct thread *thread, uint64_t address, uint64_t bytes,
 	int64_t done;
 
 	bytes = min_u64(bytes, sizeof(buffer));
-	done = access_process_vm(thread_mm(thread), offset, buffer, bytes, false);
+	done = force_access_process_vm(thread_mm(thread), offset, buffer, bytes, false);
 	if (done <= 0)
 		return -EIO;
 	return copy_to_user(thread_mm(thread), address, buffer, (uint64_t)done) ? -EFAULT : done;
@@ -113,7 +113,7 @@ static int64_t mem_write(struct thread *thread, uint64_t address, uint64_t bytes
 	bytes = min_u64(bytes, sizeof(buffer));
 	if (copy_from_user(thread_mm(thread), buffer, address, bytes))
 		return -EFAULT;
-	done = access_process_vm(thread_mm(thread), offset, buffer, bytes, true);
+	done = force_access_process_vm(thread_mm(thread), offset, buffer, bytes, true);
 	return done <= 0 ? -EIO : done;
 }
 
