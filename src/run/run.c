@@ -12,10 +12,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "machine/kvm/kvm.h"
+#include "run/clock.h"
 #include "run/exec/vdso.h"
 #include "run/file/background.h"
 #include "run/file/mapped_file.h"
@@ -32,14 +32,6 @@
 #define ANON_FAULT_AROUND_SHARE 256 /* of the memory, for one fault */
 #define FILE_WINDOW_MAX (512u << 10)
 #define FILE_WINDOW_SHARE 1024 /* of the memory, for one window */
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* Quire itself needs what the host gives at most: the program's limits are kept apart. */
 static void raise_limit(int resource)

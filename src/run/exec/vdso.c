@@ -15,6 +15,7 @@
 #include "core/call/special_mapping.h"
 #include "core/file/address_space.h"
 #include "machine/kvm/kvm.h"
+#include "run/clock.h"
 #include "run/exec/vdso/clock_update.h"
 #include "run/signal/signal.h"
 #include "run/user/user.h"
@@ -120,8 +121,7 @@ int64_t sys_clock_gettime(struct thread *thread, const uint64_t args[6])
 	uint64_t ns;
 
 	if (vdso_clock(thread->process->run, clock, &ns))
-		time = (struct timespec){(time_t)(ns / CLOCK_PAGE_SECOND),
-					 (long)(ns % CLOCK_PAGE_SECOND)};
+		time = timespec_of_ns(ns);
 	else if (clock_gettime(clock, &time) != 0)
 		return -errno;
 	return copy_to_user(thread_mm(thread), args[1], &time, sizeof(time));
@@ -129,13 +129,11 @@ int64_t sys_clock_gettime(struct thread *thread, const uint64_t args[6])
 
 static uint64_t realtime(struct thread *thread)
 {
-	struct timespec time;
 	uint64_t ns;
 
 	if (vdso_clock(thread->process->run, CLOCK_REALTIME, &ns))
 		return ns;
-	clock_gettime(CLOCK_REALTIME, &time);
-	return (uint64_t)time.tv_sec * CLOCK_PAGE_SECOND + (uint64_t)time.tv_nsec;
+	return clock_ns(CLOCK_REALTIME);
 }
 
 int64_t sys_gettimeofday(struct thread *thread, const uint64_t args[6])

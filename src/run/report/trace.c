@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/list.h"
+#include "run/clock.h"
 #include "run/report/trace_format.h"
 
 #define BUFFER_RECORDS 256
@@ -45,14 +45,6 @@ struct trace {
 	uint32_t nr_names;        /* T */
 	uint64_t names[NAMES];    /* T: object of mapping id i + 1 */
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 /* All of it, at the end of the file: blocks of several threads do not mix. */
 static void write_all(struct trace *trace, const void *data, size_t bytes)
@@ -135,9 +127,7 @@ static void put_records(struct trace *trace, struct trace_record *records, uint3
 static void put_name(struct trace *trace, uint32_t id, const char *name)
 {
 	struct trace_record records[NAME_RECORDS] = {
-		{.kind = TRACE_MAPPING,
-		 .mapping = id,
-		 .time_ns = clock_ns(CLOCK_MONOTONIC) - trace->start_ns},
+		{.kind = TRACE_MAPPING, .mapping = id, .time_ns = now_ns() - trace->start_ns},
 	};
 	size_t length = strnlen(name, (NAME_RECORDS - 1) * sizeof(records[0]));
 
@@ -179,7 +169,7 @@ void trace_event(void *context, const struct quire_trace_event *event)
 		[QUIRE_TRACE_SWAP_IN] = TRACE_SWAP_IN,
 	};
 	struct trace *trace = context;
-	uint64_t now = clock_ns(CLOCK_MONOTONIC) - trace->start_ns;
+	uint64_t now = now_ns() - trace->start_ns;
 	struct trace_record record = {
 		.time_ns = now - event->duration_ns,
 		.duration_ns = event->duration_ns,
@@ -199,7 +189,7 @@ void trace_call(struct trace *trace, int64_t number, const uint64_t args[6], int
 {
 	struct trace_record record = {
 		.time_ns = start_ns - trace->start_ns,
-		.duration_ns = clock_ns(CLOCK_MONOTONIC) - start_ns,
+		.duration_ns = now_ns() - start_ns,
 		.address = args[0],
 		.length = args[1],
 		.result = result,
@@ -242,7 +232,7 @@ int trace_create(const struct run *run, const char *path, struct trace **result,
 		free(trace);
 		return error;
 	}
-	trace->start_ns = clock_ns(CLOCK_MONOTONIC);
+	trace->start_ns = now_ns();
 	pthread_mutex_init(&trace->lock, NULL);
 	list_init(&trace->buffers);
 	write_all(trace, &header, sizeof(header));

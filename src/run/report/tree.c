@@ -4,10 +4,10 @@
  */
 #include <signal.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "core/instance/instance.h"
+#include "run/clock.h"
 #include "run/report/tree.h"
 #include "run/syscall/table.h"
 
@@ -109,14 +109,6 @@ static json_t *syscalls_tree(const struct report *report, uint64_t *total_ns)
 						seconds(load(&call->ns))));
 	}
 	return tree;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 json_t *report_tree(struct run *run, int status)

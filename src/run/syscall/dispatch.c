@@ -4,8 +4,8 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "run/clock.h"
 #include "run/report/report.h"
 #include "run/report/trace.h"
 #include "run/syscall/file_size.h"
@@ -14,14 +14,6 @@
 
 /* Length of the SYSCALL instruction. */
 #define SYSCALL_BYTES 2
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static int64_t call_row(struct thread *thread, const struct syscall_row *row,
 			const uint64_t args[6])

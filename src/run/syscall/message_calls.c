@@ -7,8 +7,8 @@
 #include <limits.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 
+#include "run/clock.h"
 #include "run/syscall/bounce.h"
 #include "run/syscall/descriptor.h"
 #include "run/syscall/families.h"
@@ -464,25 +464,14 @@ static int64_t sys_sendmmsg(struct thread *thread, const uint64_t args[6])
 	return done ? (int64_t)done : result;
 }
 
-/* A moment on the clock that counts for timeouts. */
-static struct timespec now(void)
+/* Takes the time since `start_ns` from the timeout; whether nothing is left. */
+static bool timeout_over(uint64_t start_ns, struct timespec *timeout)
 {
-	struct timespec time;
+	const uint64_t left = timespec_ns(timeout);
+	const uint64_t past = now_ns() - start_ns;
 
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return time;
-}
-
-/* Takes the time since `start` from the timeout; whether nothing is left. */
-static bool timeout_over(const struct timespec *start, struct timespec *timeout)
-{
-	const struct timespec end = now();
-	int64_t left = (timeout->tv_sec - (end.tv_sec - start->tv_sec)) * 1000000000 +
-		       timeout->tv_nsec - (end.tv_nsec - start->tv_nsec);
-
-	left = left < 0 ? 0 : left;
-	*timeout = (struct timespec){left / 1000000000, left % 1000000000};
-	return !left;
+	*timeout = timespec_of_ns(left > past ? left - past : 0);
+	return left <= past;
 }
 
 /* As the kernel does, the timeout is looked at after each message only. */
@@ -495,7 +484,7 @@ static int64_t receive_many(struct thread *thread, const uint64_t args[6], struc
 
 	for (done = 0; done < nr; done++) {
 		const uint64_t address = args[1] + done * sizeof(struct mmsghdr);
-		const struct timespec start = now();
+		const uint64_t start_ns = now_ns();
 
 		result = receive_header(thread, args[0], address, flags);
 		if (result >= 0)
@@ -504,7 +493,7 @@ static int64_t receive_many(struct thread *thread, const uint64_t args[6], struc
 			break;
 		if (args[3] & MSG_WAITFORONE)
 			flags |= MSG_DONTWAIT;
-		if (timeout && timeout_over(&start, timeout)) {
+		if (timeout && timeout_over(start_ns, timeout)) {
 			done++;
 			break;
 		}
@@ -522,7 +511,7 @@ static int64_t sys_recvmmsg(struct thread *thread, const uint64_t args[6])
 	if (copy_from_user(thread_mm(thread), &timeout, args[4], sizeof(timeout)))
 		return -EFAULT;
 	if (timeout.tv_sec < 0 || timeout.tv_sec > INT32_MAX || timeout.tv_nsec < 0 ||
-	    timeout.tv_nsec >= 1000000000)
+	    timeout.tv_nsec >= NS_PER_SECOND)
 		return -EINVAL;
 	result = receive_many(thread, args, &timeout);
 	if (result > 0 && copy_to_user(thread_mm(thread), args[4], &timeout, sizeof(timeout)))

@@ -7,8 +7,8 @@
 #include <poll.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 
+#include "run/clock.h"
 #include "run/syscall/bounce.h"
 #include "run/syscall/descriptor.h"
 #include "run/syscall/families.h"
@@ -100,11 +100,8 @@ static int64_t poll_until(struct thread *thread, const struct timed_call *call, 
 /* Milliseconds until the deadline, rounded up, so that none is left when it is over. */
 static int remaining_ms(const struct timespec *deadline)
 {
-	struct timespec now;
-	int64_t ns;
+	const int64_t ns = (int64_t)(timespec_ns(deadline) - now_ns());
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	ns = (deadline->tv_sec - now.tv_sec) * 1000000000 + deadline->tv_nsec - now.tv_nsec;
 	return ns > 0 ? (int)((ns + 999999) / 1000000) : 0;
 }
 
@@ -137,12 +134,10 @@ static int64_t sys_poll(struct thread *thread, const uint64_t args[6])
 {
 	struct timed_call call = {.args = {args[0], args[1]}};
 	const int timeout = (int)args[2];
+	const struct timespec span = {timeout / 1000, timeout % 1000 * 1000000l};
 
-	if (timeout > 0) {
-		clock_gettime(CLOCK_MONOTONIC, &call.deadline);
-		call.deadline.tv_sec += timeout / 1000;
-		call.deadline.tv_nsec += (int64_t)(timeout % 1000) * 1000000;
-	}
+	if (timeout > 0)
+		call.deadline = clock_after(CLOCK_MONOTONIC, &span);
 	return poll_until(thread, &call, timeout);
 }
 

@@ -4,8 +4,8 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
+#include "run/clock.h"
 #include "run/exec/vdso.h"
 #include "run/syscall/bounce.h"
 #include "run/syscall/families.h"
@@ -15,7 +15,6 @@
 #define BYTES_ITIMERSPEC 32
 #define BYTES_ITIMERVAL 32
 #define BYTES_TIMEX 208
-#define NS_PER_SECOND 1000000000
 
 static int64_t restart_sleep(struct thread *thread);
 
@@ -27,17 +26,10 @@ static int64_t sleep_interrupted(struct thread *thread, clockid_t clock, uint64_
 				 const struct timespec *remain)
 {
 	struct timed_call *restart = &thread->restart_timed;
-	struct timespec *deadline = &restart->deadline;
 
 	if (address && copy_to_user(thread_mm(thread), address, remain, sizeof(*remain)))
 		return -EFAULT;
-	clock_gettime(clock, deadline);
-	deadline->tv_sec += remain->tv_sec;
-	deadline->tv_nsec += remain->tv_nsec;
-	if (deadline->tv_nsec >= NS_PER_SECOND) {
-		deadline->tv_sec++;
-		deadline->tv_nsec -= NS_PER_SECOND;
-	}
+	restart->deadline = clock_after(clock, remain);
 	restart->args[0] = (uint64_t)(int64_t)clock;
 	restart->args[1] = address;
 	thread->restart = restart_sleep;

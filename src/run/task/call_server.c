@@ -13,12 +13,12 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 
 #include "base/park.h"
 #include "core/call/call.h"
 #include "core/call/special_mapping.h"
 #include "core/file/address_space.h"
+#include "run/clock.h"
 #include "run/syscall/table.h"
 
 /* As many pages as lie between a thread's call page and its call area. */
@@ -70,14 +70,6 @@ static void fill_allowed(uint64_t allowed[KVM_CALLS / 64])
 {
 	for (size_t i = 0; i < ARRAY_SIZE(served_calls); i++)
 		allowed[served_calls[i] / 64] |= (uint64_t)1 << served_calls[i] % 64;
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
 /* /dev/null, /dev/zero, /dev/full and /dev/urandom have these numbers on every Linux. */

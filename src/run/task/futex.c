@@ -5,15 +5,12 @@
 #include "run/task/futex.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
-#include <time.h>
 
+#include "run/clock.h"
 #include "run/task/futex_key.h"
 #include "run/user/user.h"
-
-#define NS_PER_SECOND 1000000000
 
 /* An aligned word of the program in its frame, so that it can be read and changed in one step. */
 struct futex_word {
@@ -112,7 +109,6 @@ static int64_t take_timeout(struct thread *thread, uint64_t address, bool relati
 			    struct futex_wait *wait)
 {
 	struct timespec *deadline = &wait->deadline;
-	struct timespec now;
 
 	if (!address)
 		return 0;
@@ -121,16 +117,8 @@ static int64_t take_timeout(struct thread *thread, uint64_t address, bool relati
 	if (deadline->tv_sec < 0 || deadline->tv_nsec < 0 || deadline->tv_nsec >= NS_PER_SECOND)
 		return -EINVAL;
 	wait->timed = true;
-	if (!relative)
-		return 0;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	deadline->tv_nsec += now.tv_nsec;
-	if (deadline->tv_nsec >= NS_PER_SECOND) {
-		deadline->tv_nsec -= NS_PER_SECOND;
-		now.tv_sec++;
-	}
-	if (__builtin_add_overflow(deadline->tv_sec, now.tv_sec, &deadline->tv_sec))
-		deadline->tv_sec = LONG_MAX;
+	if (relative)
+		*deadline = clock_after(CLOCK_MONOTONIC, deadline);
 	return 0;
 }
 

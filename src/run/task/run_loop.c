@@ -5,21 +5,13 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "core/vma/vma.h"
+#include "run/clock.h"
 #include "run/file/mapped_file.h"
 #include "run/report/report.h"
 #include "run/syscall/table.h"
 #include "run/task/internal.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* The file mapped at an address may have grown on the host since its size was last looked at.
  * Whether one is mapped there. */

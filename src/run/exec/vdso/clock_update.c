@@ -8,9 +8,8 @@
  */
 #include "run/exec/vdso/clock_update.h"
 
-#include <time.h>
-
 #include "base/types.h"
+#include "run/clock.h"
 
 #define VALID_NS 100000000u
 #define ANCHOR_NS 1000000000u
@@ -25,14 +24,6 @@
  * jumped. */
 #define RATE_JUMP(rate) ((rate) / 500)
 
-static uint64_t host_clock(clockid_t clock)
-{
-	struct timespec time;
-
-	clock_gettime(clock, &time);
-	return (uint64_t)time.tv_sec * CLOCK_PAGE_SECOND + (uint64_t)time.tv_nsec;
-}
-
 /* The reading that took least of several: one that nothing interrupted. */
 static uint64_t sample_clock(clockid_t clock, uint64_t *tsc)
 {
@@ -41,7 +32,7 @@ static uint64_t sample_clock(clockid_t clock, uint64_t *tsc)
 
 	for (int i = 0; i < TRIES || (i < TRIES_MAX && least > UNDISTURBED); i++) {
 		const uint64_t before = clock_page_tsc();
-		const uint64_t ns = host_clock(clock);
+		const uint64_t ns = clock_ns(clock);
 		const uint64_t took = clock_page_tsc() - before;
 
 		if (took < least) {
