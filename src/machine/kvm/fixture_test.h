@@ -41,6 +41,7 @@ struct fixture {
 	extern const uint8_t guest_##name##_start[], guest_##name##_end[]
 #define CODE(name) guest_##name##_start, (uint64_t)(guest_##name##_end - guest_##name##_start)
 
+/* Where the host has no KVM the test is skipped. */
 static inline void require_kvm(void)
 {
 	if (access("/dev/kvm", R_OK | W_OK))
@@ -61,6 +62,7 @@ static inline void fixture_create(struct fixture *f, uint64_t memory)
 	struct quire_params params = {.size = sizeof(params), .memory = memory};
 	char why[256] = "";
 
+	require_kvm();
 	*f = (struct fixture){.allocations = quire_alloc_live()};
 	if (kvm_machine_create(FD_BASE, &f->machine, why, sizeof(why)))
 		fail_msg("%s", why);

@@ -34,7 +34,6 @@ static void bases_are_kept(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	data = fixture_mmap(&f, 1, QUIRE_PROT_READ | QUIRE_PROT_WRITE);
 	assert_int_equal(quire_write_memory(f.mm, data, words, sizeof(words)), sizeof(words));
@@ -129,7 +128,6 @@ static void floating_point_state_is_kept(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	check_state(&f, CODE(sse), image, 48);
 	fixture_destroy(&f);
@@ -141,7 +139,6 @@ static void wide_registers_are_kept(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	if ((kvm_xfeatures(f.machine) & 0xe0) == 0xe0) {
 		for (uint32_t i = 0; i < 130; i++)
@@ -157,7 +154,6 @@ static void bad_state_is_refused(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	assert_true(kvm_xsave_bytes(f.machine) >= 576 &&
 		    kvm_xsave_bytes(f.machine) <= sizeof(good));
@@ -200,7 +196,6 @@ static void used_cpus_have_forgotten(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	assert_int_equal(kvm_cpu_create(f.machine, &cpu), 0);
 	kvm_cpu_switch(cpu, f.mm);
@@ -241,7 +236,6 @@ static void a_kick_before_the_run_ends_it(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	load_code(&f, f.cpu, CODE(loop));
 	for (uint32_t i = 0; i < 3; i++) {
@@ -309,7 +303,6 @@ static void no_kick_is_lost(void **state)
 	pthread_t thread;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	data = fixture_mmap(&f, 1, QUIRE_PROT_READ | QUIRE_PROT_WRITE);
 	load_code(&f, f.cpu, CODE(count));
@@ -405,7 +398,6 @@ static void descriptors_lie_at_the_base(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	/* KVM, the VM, a CPU, and a userfaultfd where there may be one. */
 	assert_int_equal(open_descriptors(FD_BASE), 3 + may_have_userfaultfd());
@@ -466,7 +458,6 @@ static void a_broken_cpu_says_so(void **state)
 	pte_t *pte;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	pte = pte_alloc(f.mm, address);
 	assert_non_null(pte);
@@ -502,7 +493,6 @@ static void the_clock_is_the_hosts(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	if (kvm_tsc_is_host(f.machine)) {
 		before = __builtin_ia32_rdtsc();

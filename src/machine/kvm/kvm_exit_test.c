@@ -20,7 +20,6 @@ static void system_calls_come_out(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	regs = kvm_cpu_regs(f.cpu);
 	run_code(&f, CODE(syscall));
@@ -185,7 +184,6 @@ static void exceptions_come_out(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	for (size_t i = 0; i < ARRAY_SIZE(fault_cases); i++) {
 		check_fault(&f, &fault_cases[i]);
@@ -222,7 +220,6 @@ static void faults_say_what_was_wanted(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	data = fixture_mmap(&f, 3, QUIRE_PROT_READ | QUIRE_PROT_WRITE);
 	assert_int_equal(quire_mprotect(f.mm, data + 2 * PAGE_SIZE, PAGE_SIZE, QUIRE_PROT_READ), 0);
@@ -277,7 +274,6 @@ static void kernel_pages_are_out_of_reach(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	check_out_of_reach(&f, CODE(jump_rdx), QUIRE_ACCESS_EXEC);
 	check_out_of_reach(&f, CODE(read_rdx), QUIRE_ACCESS_READ);
@@ -292,7 +288,6 @@ static void registers_are_checked(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	regs = kvm_cpu_regs(f.cpu);
 	load_code(&f, f.cpu, CODE(syscall));
@@ -324,7 +319,6 @@ static void single_steps_go_on_behind_a_system_call(void **state)
 	struct fixture f;
 
 	(void)state;
-	require_kvm();
 	fixture_create(&f, 4 << 20);
 	run_code(&f, CODE(step_syscall));
 	assert_int_equal(f.exit.reason, KVM_CPU_SYSCALL);

@@ -3,69 +3,31 @@
  * Tests of shootdown: CPUs of other threads access memory without a pause while the main thread
  * takes it away. Once a revocation has returned, no CPU may touch the frame.
  */
-#include "machine/soft/soft.h"
-
-#include "base/prng.h"
-#include "core/pgtable/mmu_gather.h"
+#include "machine/shootdown_test.h"
 #include "machine/soft/fixture_test.h"
 
-#include <quire/memory_store.h>
-
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define THREADS 3
-#define RAW_BASE ((uint64_t)0x1000000000)
-#define RAW_PAGES 4
-#define WORDS (PAGE_SIZE / 8)
 #define EVICTED_ACCESSES 4000
-/* What a frame holds while nobody may use it; no CPU stores it. */
-#define POISON 0xbad0bad0bad0bad0
 
-struct runner {
-	struct fixture *f;
-	uint64_t base;
-	uint64_t pages;
-	uint64_t number;
-	_Atomic bool *stop;
-	uint64_t errors;
-	uint64_t done; /* accesses that succeeded */
-	uint64_t added;
-};
-
-struct runners {
-	struct runner runner[THREADS];
-	pthread_t thread[THREADS];
-	_Atomic bool stop;
-};
-
-static void start(struct runners *runners, struct fixture *f, void *(*body)(void *), uint64_t base,
-		  uint64_t pages)
+/* The runner's CPU; NULL, which is an error of the runner's. */
+static struct soft_cpu *begin(struct runner *runner)
 {
-	*runners = (struct runners){0};
-	for (uint32_t i = 0; i < THREADS; i++) {
-		runners->runner[i] = (struct runner){
-			.f = f,
-			.base = base,
-			.pages = pages,
-			.number = i + 1,
-			.stop = &runners->stop,
-		};
-		assert_int_equal(
-			pthread_create(&runners->thread[i], NULL, body, &runners->runner[i]), 0);
+	struct soft_cpu *cpu;
+
+	if (soft_cpu_create(runner->f->machine, &cpu)) {
+		runner->errors++;
+		return NULL;
 	}
+	soft_cpu_switch(cpu, runner->f->mm);
+	return cpu;
 }
 
-static void stop(struct runners *runners)
+static bool is_stopped(const struct runner *runner)
 {
-	atomic_store(&runners->stop, true);
-	for (uint32_t i = 0; i < THREADS; i++) {
-		pthread_join(runners->thread[i], NULL);
-		assert_int_equal(runners->runner[i].errors, 0);
-		assert_true(runners->runner[i].done > 0);
-	}
+	return atomic_load_explicit(runner->stop, memory_order_relaxed);
 }
 
 /* Loads and stores words anywhere in the range; never sees poison. */
@@ -73,17 +35,13 @@ static void *hammer_raw(void *argument)
 {
 	struct runner *runner = argument;
 	struct soft_outcome outcome;
-	struct soft_cpu *cpu;
+	struct soft_cpu *cpu = begin(runner);
 	struct prng prng;
 
-	if (soft_cpu_create(runner->f->machine, &cpu)) {
-		runner->errors++;
+	if (!cpu)
 		return NULL;
-	}
-	soft_cpu_switch(cpu, runner->f->mm);
 	prng_seed(&prng, runner->number);
-	/* At least one access, or a busy machine might never give us a turn. */
-	while (!runner->done || !atomic_load_explicit(runner->stop, memory_order_relaxed)) {
+	while (!is_stopped(runner)) {
 		uint64_t word = prng_below(&prng, runner->pages * WORDS);
 		uint64_t address = runner->base + word * 8;
 		uint64_t value = 0;
@@ -101,79 +59,22 @@ static void *hammer_raw(void *argument)
 	return NULL;
 }
 
-static void fill_words(uint64_t *words, uint64_t value)
-{
-	for (uint32_t i = 0; i < WORDS; i++)
-		words[i] = value;
-}
-
-/* Takes a page away and looks whether its frame stays as it is. */
-static void check_unmapped(struct fixture *f, uint64_t address, pte_t *pte, uint64_t *words)
-{
-	pteval_t entry = pte_exchange(pte, 0);
-
-	flush_tlb_page(f->mm, address, pte_pfn(entry));
-	fill_words(words, POISON);
-	for (uint32_t look = 0; look < 4; look++) {
-		for (uint32_t i = 0; i < WORDS; i++)
-			assert_int_equal(((volatile uint64_t *)words)[i], POISON);
-		quire_relax(look);
-	}
-	fill_words(words, 0);
-	set_pte(pte, entry & ~(PTE_ACCESSED | PTE_DIRTY));
-}
-
-/* Forbids writing and looks whether the contents stand still; the dirty bit must stay clear. */
-static void check_protected(struct fixture *f, uint64_t address, pte_t *pte, uint64_t *words)
-{
-	uint64_t before[WORDS];
-
-	pteval_t entry = pte_modify_bits(pte, PTE_WRITE | PTE_DIRTY, 0);
-
-	flush_tlb_page(f->mm, address, pte_pfn(entry));
-	memcpy(before, words, sizeof(before));
-	for (uint32_t look = 0; look < 4; look++) {
-		assert_memory_equal(before, words, sizeof(before));
-		quire_relax(look);
-	}
-	assert_false(pte_load(pte) & PTE_DIRTY);
-	pte_modify_bits(pte, 0, PTE_WRITE);
-}
-
 static void frames_are_quiet_after_revocation(bool fenced, uint32_t rounds)
 {
 	struct soft_params params = {.fenced = fenced};
+	struct runners runners = {.count = THREADS};
 	struct page *pages[RAW_PAGES];
-	struct runners runners;
 	struct fixture f;
 	struct prng prng;
 
 	fixture_create(&f, &params, 4 << 20);
-	for (uint64_t i = 0; i < RAW_PAGES; i++) {
-		pages[i] = alloc_page(f.quire, GFP_ZERO);
-		set_pte(pte_alloc(f.mm, RAW_BASE + i * PAGE_SIZE),
-			pfn_pte(page_to_pfn(&f.quire->zone, pages[i]),
-				PTE_PRESENT | PTE_USER | PTE_WRITE | PTE_NX));
-	}
+	map_raw(f.mm, pages);
 	start(&runners, &f, hammer_raw, RAW_BASE, RAW_PAGES);
 	prng_seed(&prng, 9);
-	for (uint32_t round = 0; round < rounds; round++) {
-		uint64_t i = prng_below(&prng, RAW_PAGES);
-		uint64_t address = RAW_BASE + i * PAGE_SIZE;
-		uint64_t *words = page_address(&f.quire->zone, pages[i]);
-
-		if (prng_below(&prng, 2))
-			check_unmapped(&f, address, pte_find(f.mm, address), words);
-		else
-			check_protected(&f, address, pte_find(f.mm, address), words);
-	}
+	for (uint32_t round = 0; round < rounds; round++)
+		revoke_raw(f.mm, pages, &prng);
 	stop(&runners);
-	for (uint64_t i = 0; i < RAW_PAGES; i++) {
-		pte_exchange(pte_find(f.mm, RAW_BASE + i * PAGE_SIZE), 0);
-		flush_tlb_page(f.mm, RAW_BASE + i * PAGE_SIZE,
-			       page_to_pfn(&f.quire->zone, pages[i]));
-		put_page(f.quire, pages[i]);
-	}
+	unmap_raw(f.mm, pages);
 	fixture_destroy(&f);
 }
 
@@ -194,16 +95,13 @@ static void *hammer_mapped(void *argument)
 {
 	struct runner *runner = argument;
 	struct soft_outcome outcome;
-	struct soft_cpu *cpu;
+	struct soft_cpu *cpu = begin(runner);
 	struct prng prng;
 
-	if (soft_cpu_create(runner->f->machine, &cpu)) {
-		runner->errors++;
+	if (!cpu)
 		return NULL;
-	}
-	soft_cpu_switch(cpu, runner->f->mm);
 	prng_seed(&prng, runner->number);
-	while (!runner->done || !atomic_load_explicit(runner->stop, memory_order_relaxed)) {
+	while (!is_stopped(runner)) {
 		uint64_t address = runner->base + prng_below(&prng, runner->pages * WORDS) * 8;
 		uint64_t value = 0;
 		int error = prng_below(&prng, 2) ? soft_load_u64(cpu, address, &value, &outcome)
@@ -227,7 +125,7 @@ static void mappings_change_under_accesses(void **state)
 	enum {
 		PAGES = 8
 	};
-	struct runners runners;
+	struct runners runners = {.count = THREADS};
 	struct fixture f;
 	struct prng prng;
 	uint64_t base;
@@ -237,57 +135,26 @@ static void mappings_change_under_accesses(void **state)
 	base = fixture_mmap(&f, PAGES);
 	start(&runners, &f, hammer_mapped, base, PAGES);
 	prng_seed(&prng, 10);
-	for (uint32_t round = 0; round < 1500; round++) {
-		uint64_t first = prng_below(&prng, PAGES);
-		uint64_t bytes = (1 + prng_below(&prng, PAGES - first)) * PAGE_SIZE;
-		uint64_t address = base + first * PAGE_SIZE;
-		quire_mm *child;
-
-		switch (prng_below(&prng, 6)) {
-		case 0:
-			assert_int_equal(quire_munmap(f.mm, address, bytes), 0);
-			break;
-		case 1:
-			assert_int_equal(quire_madvise(f.mm, base, PAGE_SIZE, QUIRE_MADV_DONTNEED),
-					 0);
-			assert_int_equal(quire_mprotect(f.mm, base, PAGE_SIZE, QUIRE_PROT_READ), 0);
-			break;
-		case 2:
-			assert_int_equal(quire_fork(f.mm, "child", &child), 0);
-			quire_mm_exit(child);
-			break;
-		default:
-			break;
-		}
-		assert_true(quire_mmap(f.mm, address, bytes, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-				       QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
-				       NULL, 0) == address);
-		assert_true(quire_mmap(f.mm, base, PAGE_SIZE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-				       QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS | QUIRE_MAP_FIXED,
-				       NULL, 0) == base);
-	}
+	for (uint32_t round = 0; round < 1500; round++)
+		change_mapping(f.mm, base, PAGES, &prng);
 	stop(&runners);
 	fixture_destroy(&f);
 }
 
-/* Adds to one shared counter, and counts what it added. */
+/* Adds its number to one shared counter, and counts how often. */
 static void *add_shared(void *argument)
 {
 	struct runner *runner = argument;
 	struct soft_outcome outcome;
-	struct soft_cpu *cpu;
+	struct soft_cpu *cpu = begin(runner);
 
-	if (soft_cpu_create(runner->f->machine, &cpu)) {
-		runner->errors++;
+	if (!cpu)
 		return NULL;
-	}
-	soft_cpu_switch(cpu, runner->f->mm);
-	while (!runner->done || !atomic_load_explicit(runner->stop, memory_order_relaxed)) {
+	while (!is_stopped(runner)) {
 		uint64_t value = runner->number;
 
 		if (soft_fetch_add(cpu, runner->base, 8, &value, &outcome))
 			continue;
-		runner->added += runner->number;
 		runner->done++;
 	}
 	soft_cpu_destroy(cpu);
@@ -296,7 +163,7 @@ static void *add_shared(void *argument)
 
 static void atomics_lose_nothing(void **state)
 {
-	struct runners runners;
+	struct runners runners = {.count = THREADS};
 	struct fixture f;
 	uint64_t base, value, expected = 0;
 
@@ -317,7 +184,7 @@ static void atomics_lose_nothing(void **state)
 	}
 	stop(&runners);
 	for (uint32_t i = 0; i < THREADS; i++)
-		expected += runners.runner[i].added;
+		expected += runners.runner[i].done * runners.runner[i].number;
 	assert_int_equal(soft_load_u64(f.cpu, base, &value, &f.outcome), 0);
 	assert_int_equal(value, expected);
 	fixture_destroy(&f);
@@ -330,15 +197,13 @@ static void *keep_own_words(void *argument)
 	uint64_t words = runner->pages * WORDS;
 	uint64_t *shadow = calloc(words, sizeof(*shadow));
 	struct soft_outcome outcome;
-	struct soft_cpu *cpu;
+	struct soft_cpu *cpu = begin(runner);
 	struct prng prng;
 
-	if (!shadow || soft_cpu_create(runner->f->machine, &cpu)) {
+	if (!cpu || !shadow) {
 		runner->errors++;
-		free(shadow);
-		return NULL;
+		goto out;
 	}
-	soft_cpu_switch(cpu, runner->f->mm);
 	prng_seed(&prng, runner->number);
 	while (!runner->errors && runner->done < EVICTED_ACCESSES) {
 		uint64_t word = prng_below(&prng, words / THREADS) * THREADS + runner->number - 1;
@@ -354,30 +219,22 @@ static void *keep_own_words(void *argument)
 		}
 		runner->done++;
 	}
-	soft_cpu_destroy(cpu);
+out:
+	if (cpu)
+		soft_cpu_destroy(cpu);
 	free(shadow);
 	return NULL;
 }
 
-/* More pages than frames: what one CPU stores, another one's fault sends to swap. */
 static void eviction_loses_nothing(void **state)
 {
-	enum {
-		PAGES = 400
-	};
-	struct quire_store *store;
-	struct quire_stat stat = {.size = sizeof(stat)};
-	struct runners runners;
+	struct runners runners = {.count = THREADS};
+	struct quire_stat stat;
 	struct fixture f;
 
 	(void)state;
 	fixture_create(&f, NULL, 1 << 20);
-	assert_int_equal(quire_memory_store_create(4 << 20, &store), 0);
-	assert_int_equal(quire_swapon(f.quire, store, 4 << 20), 0);
-	start(&runners, &f, keep_own_words, fixture_mmap(&f, PAGES), PAGES);
-	stop(&runners);
-	assert_int_equal(quire_get_stat(f.quire, &stat), 0);
-	assert_true(stat.swap_out > 0 && stat.swap_in > 0);
+	evict_under(&runners, &f, f.mm, keep_own_words, &stat);
 	fixture_destroy(&f);
 }
 
