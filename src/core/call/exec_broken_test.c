@@ -3,11 +3,7 @@
  * Real programs of the host, broken: cut off at every length, and with headers changed at random.
  * Whatever they are, exec ends with an errno and leaves the mm whole or empty.
  */
-#include "core/call/elf.h"
-#include "core/call/fixture_test.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+#include "core/call/exec_fixture_test.h"
 
 #define MUTATIONS 4000
 #define HEADERS_MAX 2048
@@ -22,30 +18,15 @@ struct program {
 
 static void read_program(struct fixture *f, const char *path, struct program *program)
 {
-	static uint64_t inode = 1;
-	struct quire_store *store;
 	const struct elf64_header *header;
-	FILE *stream = fopen(path, "rb");
-	long size;
 
-	assert_non_null(stream);
-	assert_int_equal(fseek(stream, 0, SEEK_END), 0);
-	size = ftell(stream);
-	rewind(stream);
-	assert_true(size > (long)sizeof(*header));
-	program->bytes = (size_t)size;
-	program->data = malloc(program->bytes);
+	program->data = read_host_file(path, &program->bytes);
 	assert_non_null(program->data);
-	assert_int_equal(fread(program->data, 1, program->bytes, stream), program->bytes);
-	fclose(stream);
+	assert_true(program->bytes > sizeof(*header));
 	header = (const void *)program->data;
 	program->header_bytes = header->e_phoff + (size_t)header->e_phnum * header->e_phentsize;
 	assert_true(program->header_bytes <= HEADERS_MAX);
-	assert_ok(quire_memory_store_create(0, &store));
-	assert_ok(quire_open(f->quire, "program", 9, inode++, store, QUIRE_O_READ | QUIRE_O_WRITE,
-			     &program->file));
-	assert_int_equal(quire_pwrite(program->file, NULL, program->data, program->bytes, 0),
-			 program->bytes);
+	program->file = file_of(f, program->data, program->bytes);
 }
 
 static void release_program(struct program *program)

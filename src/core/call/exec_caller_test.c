@@ -3,10 +3,8 @@
  * Tests of what exec's caller has a say in: the moment before the old address space goes, mappings
  * of its own, entries of the auxiliary vector, random bytes and platform.
  */
-#include "core/call/elf.h"
-#include "core/call/fixture_test.h"
+#include "core/call/exec_fixture_test.h"
 
-#define TEXT ((uint64_t)0x400000)
 #define STRANGE_TYPE 4711
 #define TYPES 64
 
@@ -24,8 +22,6 @@ static quire_file *make_program(struct fixture *f)
 	char image[PAGE_SIZE] = {0};
 	struct elf64_header *header = (void *)image;
 	struct elf64_program_header *segment = (void *)(image + sizeof(*header));
-	struct quire_store *store;
-	quire_file *file;
 
 	*header = (struct elf64_header){
 		.e_ident = {0x7f, 'E', 'L', 'F', 2, 1, 1},
@@ -44,11 +40,7 @@ static quire_file *make_program(struct fixture *f)
 		.p_filesz = PAGE_SIZE,
 		.p_memsz = PAGE_SIZE,
 	};
-	assert_ok(quire_memory_store_create(0, &store));
-	assert_ok(
-		quire_open(f->quire, "program", 9, 1, store, QUIRE_O_READ | QUIRE_O_WRITE, &file));
-	assert_int_equal(quire_pwrite(file, NULL, image, sizeof(image), 0), sizeof(image));
-	return file;
+	return file_of(f, image, sizeof(image));
 }
 
 static int begin(void *context)
