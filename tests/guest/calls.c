@@ -7,6 +7,7 @@
  */
 #include "guest.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -150,6 +151,94 @@ static void faults_between(void)
 	show("%d wrong", wrong);
 }
 
+/* Writes `calls` times what a pipe takes whole, and reads it. */
+static size_t through_pipe(int calls)
+{
+	char block[PAGE];
+	size_t wrong = 0;
+	int ends[2];
+
+	if (pipe(ends))
+		abort();
+	for (int i = 0; i < calls; i++) {
+		const size_t bytes = 1 + (size_t)i * 37 % PAGE;
+
+		fill(block, bytes, (unsigned int)i);
+		wrong += write(ends[1], block, bytes) != (ssize_t)bytes;
+		memset(block, 0, bytes);
+		wrong += read(ends[0], block, PAGE) != (ssize_t)bytes;
+		wrong += count_wrong(block, bytes, (unsigned int)i);
+	}
+	close(ends[0]);
+	close(ends[1]);
+	return wrong;
+}
+
+static void *drain(void *data)
+{
+	char block[PAGE];
+	long *bytes = data;
+	ssize_t got;
+
+	/* The end of the pipe that this thread reads. */
+	while ((got = read((int)*bytes, block, sizeof(block))) > 0)
+		bytes[1] += got;
+	return NULL;
+}
+
+/* More than the pipe holds: the writer waits for the reader. */
+static long filled_pipe(int calls)
+{
+	char block[PAGE] = {0};
+	long bytes[2] = {0};
+	pthread_t reader;
+	int ends[2];
+
+	if (pipe(ends))
+		abort();
+	bytes[0] = ends[0];
+	pthread_create(&reader, NULL, drain, bytes);
+	for (int i = 0; i < calls; i++)
+		if (write(ends[1], block, PAGE) != PAGE)
+			abort();
+	close(ends[1]);
+	pthread_join(reader, NULL);
+	close(ends[0]);
+	return bytes[1] / PAGE;
+}
+
+static _Atomic int broken;
+
+static void on_broken_pipe(int signal)
+{
+	(void)signal;
+	atomic_fetch_add(&broken, 1);
+}
+
+static void pipes(void)
+{
+	const struct sigaction action = {.sa_handler = on_broken_pipe};
+	size_t wrong = through_pipe(CALLS / 4);
+	int failed = 0;
+	int ends[2];
+
+	show("%zu wrong, %ld through a full one", wrong, filled_pipe(2000));
+	if (pipe(ends) || fcntl(ends[1], F_SETFL, O_NONBLOCK))
+		abort();
+	while (write(ends[1], "full", 4) == 4)
+		failed++;
+	show("%d fit in, then %s", failed, error_name(errno));
+	close(ends[0]);
+	sigaction(SIGPIPE, &action, NULL);
+	failed = 0;
+	for (int i = 0; i < 100; i++) {
+		(void)count_calls(ends[1], 5);
+		failed += write(ends[1], "gone", 4) == -1 && errno == EPIPE;
+	}
+	show("%d failed, %d signals", failed, atomic_load(&broken));
+	close(ends[1]);
+}
+
 /* The pages of the calls, if there are any. */
 static char *find_pages(size_t *bytes)
 {
@@ -259,6 +348,7 @@ int main(int argc, char **argv)
 		{"once", each_call_once},
 		{"interrupted", interrupted_calls},
 		{"files", reads_and_writes},
+		{"pipes", pipes},
 		{"faults", faults_between},
 		{"threads", threads},
 		{"forged", forged_calls},

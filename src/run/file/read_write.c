@@ -65,11 +65,12 @@ static int64_t transfer_nothing(struct transfer *transfer)
 static int64_t do_transfer(struct thread *thread, const struct rw_call *call,
 			   const struct open_file *file, struct iovec *vector, uint64_t total)
 {
+	const bool waits_never = thread->never_waits && S_ISFIFO(file->status.st_mode);
 	struct transfer transfer = {
 		.thread = thread,
 		.fd = call->fd,
 		.write = call->write,
-		.flags = call->flags,
+		.flags = call->flags | (waits_never ? RWF_NOWAIT : 0),
 		.status = &file->status,
 		.offset = call->offset,
 		.piece = vector,

@@ -8,7 +8,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -81,6 +84,17 @@ static bool is_memory_device(const struct stat *file)
 	       (minor == 3 || minor == 5 || minor == 7 || minor == 9);
 }
 
+/* Data, or room for all of it, is there now; who else uses the pipe may be faster. Only such a
+ * write of one buffer is done as a whole or not at all. */
+static bool pipe_is_ready(const struct kvm_call *call, bool write)
+{
+	struct pollfd pipe = {.fd = (int)call->args[0], .events = write ? POLLOUT : POLLIN};
+
+	if (call->number != SYS_read && (call->number != SYS_write || call->args[2] > PIPE_BUF))
+		return false;
+	return poll(&pipe, 1, 0) == 1 && pipe.revents & pipe.events && !(pipe.revents & POLLERR);
+}
+
 /* Files of /proc and its kin look empty, and reading some of them waits. */
 static bool never_waits(struct thread *thread, const struct kvm_call *call, bool write)
 {
@@ -88,8 +102,11 @@ static bool never_waits(struct thread *thread, const struct kvm_call *call, bool
 
 	if (open_file_get(thread, (int)call->args[0], &file))
 		return false;
-	return S_ISREG(file->status.st_mode) ? write || file->status.st_size
-					     : is_memory_device(&file->status);
+	if (S_ISREG(file->status.st_mode))
+		return write || file->status.st_size;
+	if (S_ISFIFO(file->status.st_mode))
+		return pipe_is_ready(call, write);
+	return is_memory_device(&file->status);
 }
 
 /* The number is among the served ones; these depend on their arguments. */
@@ -122,14 +139,37 @@ static bool is_served(uint64_t number)
 	return false;
 }
 
+/* The signal that a broken pipe sends is the program's thread's, which will get it anew. */
+static void drop_broken_pipe(void)
+{
+	const struct timespec now = {0, 0};
+	sigset_t broken_pipe;
+
+	sigemptyset(&broken_pipe);
+	sigaddset(&broken_pipe, SIGPIPE);
+	(void)sigtimedwait(&broken_pipe, NULL, &now);
+}
+
+/* Left to the thread's own host thread: a signal kept it from beginning; it would wait after all;
+ * it sends a signal. */
+static bool is_refused(int64_t result)
+{
+	if (result == -EPIPE)
+		drop_broken_pipe();
+	return result == -EINTR || result == -EINTR_FINAL || result == -EAGAIN ||
+	       result == -EOPNOTSUPP || result == -EPIPE;
+}
+
 static void serve(struct thread *thread, const struct kvm_call *call)
 {
 	int64_t result = -EINTR;
 
-	if (is_served(call->number) && !may_wait(thread, call))
+	if (is_served(call->number) && !may_wait(thread, call)) {
+		thread->never_waits = true;
 		result = syscall_serve(thread, (int64_t)call->number, call->args);
-	/* A signal kept it from beginning; its own host thread deals with that. */
-	if (result == -EINTR || result == -EINTR_FINAL)
+		thread->never_waits = false;
+	}
+	if (is_refused(result))
 		kvm_call_refuse(thread->cpu);
 	else
 		kvm_call_answer(thread->cpu, (uint64_t)result);
