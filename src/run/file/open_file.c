@@ -21,6 +21,11 @@ void open_files_close_end(struct process *process)
 	atomic_fetch_sub_explicit(&process->open_files.closing, 1, memory_order_release);
 }
 
+void open_files_given(struct process *process)
+{
+	atomic_fetch_add_explicit(&process->open_files.generation, 1, memory_order_release);
+}
+
 /*
  * What is looked at now is valid for this value; 0: for the present call alone. Whoever uses a
  * number that another thread has closed finds that thread at it, or its increment.

@@ -46,10 +46,14 @@ int64_t close_on_host(struct thread *thread, int64_t fd)
 
 int64_t check_new_fd(struct thread *thread, int64_t fd)
 {
-	if (fd < 0 || (uint64_t)fd < descriptor_limit(thread))
+	if (fd < 0)
 		return fd;
-	close_on_host(thread, fd);
-	return -EMFILE;
+	if ((uint64_t)fd >= descriptor_limit(thread)) {
+		close_on_host(thread, fd);
+		return -EMFILE;
+	}
+	open_files_given(thread->process);
+	return fd;
 }
 
 int64_t give_fd_pair(struct thread *thread, uint64_t address, const int pair[2])
@@ -57,6 +61,7 @@ int64_t give_fd_pair(struct thread *thread, uint64_t address, const int pair[2])
 	const uint64_t limit = descriptor_limit(thread);
 	int64_t error = 0;
 
+	open_files_given(thread->process);
 	if ((uint64_t)pair[0] >= limit || (uint64_t)pair[1] >= limit)
 		error = -EMFILE;
 	else
