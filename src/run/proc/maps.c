@@ -52,11 +52,12 @@ static void print_line(const struct vma_view *view, FILE *stream)
 	fputc('\n', stream);
 }
 
-int proc_maps(struct thread *thread, FILE *stream)
+int proc_maps(struct thread *thread, pid_t tid, FILE *stream)
 {
 	struct mm_struct *mm = thread_mm(thread);
 	struct vma_view view;
 
+	(void)tid;
 	for (uint64_t address = 0; mm_view_next(mm, address, &view, NULL); address = view.end)
 		print_line(&view, stream);
 	return 0;
@@ -95,13 +96,14 @@ static void print_sums(const struct smaps_view *sums, bool rollup, FILE *stream)
 	print_kib(stream, "Locked:", sums->pss_locked >> PSS_SHIFT);
 }
 
-int proc_smaps(struct thread *thread, FILE *stream)
+int proc_smaps(struct thread *thread, pid_t tid, FILE *stream)
 {
 	struct mm_struct *mm = thread_mm(thread);
 	struct smaps_view sums = {0};
 	struct vma_view view;
 	char flags[VM_FLAGS_TEXT];
 
+	(void)tid;
 	for (uint64_t address = 0; mm_view_next(mm, address, &view, &sums); address = view.end) {
 		print_line(&view, stream);
 		print_kib(stream, "Size:", view.end - view.start);
@@ -115,7 +117,7 @@ int proc_smaps(struct thread *thread, FILE *stream)
 	return 0;
 }
 
-int proc_smaps_rollup(struct thread *thread, FILE *stream)
+int proc_smaps_rollup(struct thread *thread, pid_t tid, FILE *stream)
 {
 	struct mm_struct *mm = thread_mm(thread);
 	struct vma_view rollup = {.name = "[rollup]"};
@@ -123,6 +125,7 @@ int proc_smaps_rollup(struct thread *thread, FILE *stream)
 	struct vma_view view;
 	bool any = false;
 
+	(void)tid;
 	for (uint64_t address = 0; mm_view_next(mm, address, &view, &sums); address = view.end) {
 		if (!any)
 			rollup.start = view.start;

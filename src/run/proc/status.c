@@ -11,7 +11,7 @@
 #include "core/call/proc_view.h"
 #include "run/proc/text.h"
 
-static uint32_t nr_threads(struct process *process)
+uint32_t proc_nr_threads(struct process *process)
 {
 	uint32_t nr;
 
@@ -80,17 +80,17 @@ static bool starts(const char *line, const char *with)
 	return strncmp(line, with, strlen(with)) == 0;
 }
 
-static FILE *open_host(const struct thread *thread, const char *name)
+static FILE *open_host(pid_t tid, const char *name)
 {
 	char path[64];
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/%s", thread->tid, name);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/%s", tid, name);
 	return fopen(path, "re");
 }
 
-int proc_status(struct thread *thread, FILE *stream)
+int proc_status(struct thread *thread, pid_t tid, FILE *stream)
 {
-	FILE *host = open_host(thread, "status");
+	FILE *host = open_host(tid, "status");
 	struct mm_view view;
 	char *line = NULL;
 	size_t room = 0;
@@ -104,7 +104,8 @@ int proc_status(struct thread *thread, FILE *stream)
 		else if (starts(line, "Vm") || starts(line, "Rss"))
 			continue;
 		else if (starts(line, "Threads:"))
-			fprintf(stream, "Threads:\t%" PRIu32 "\n", nr_threads(thread->process));
+			fprintf(stream, "Threads:\t%" PRIu32 "\n",
+				proc_nr_threads(thread->process));
 		else if (starts(line, "SigCgt:"))
 			fprintf(stream, "SigCgt:\t%016" PRIx64 "\n",
 				caught_signals(thread->process));
@@ -122,7 +123,7 @@ static bool stat_field(struct thread *thread, const struct mm_view *view, int fi
 {
 	switch (field) {
 	case 20:
-		*value = nr_threads(thread->process);
+		*value = proc_nr_threads(thread->process);
 		return true;
 	case 23:
 		*value = view->total_vm << PAGE_SHIFT;
@@ -165,9 +166,9 @@ static bool stat_field(struct thread *thread, const struct mm_view *view, int fi
 	}
 }
 
-int proc_stat(struct thread *thread, FILE *stream)
+int proc_stat(struct thread *thread, pid_t tid, FILE *stream)
 {
-	FILE *host = open_host(thread, "stat");
+	FILE *host = open_host(tid, "stat");
 	struct mm_view view;
 	char line[1024];
 	char *rest;
@@ -193,10 +194,11 @@ int proc_stat(struct thread *thread, FILE *stream)
 	return 0;
 }
 
-int proc_statm(struct thread *thread, FILE *stream)
+int proc_statm(struct thread *thread, pid_t tid, FILE *stream)
 {
 	struct mm_view view;
 
+	(void)tid;
 	mm_view(thread_mm(thread), &view);
 	fprintf(stream, "%" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " 0 %" PRIu64 " 0\n",
 		view.total_vm, resident(&view), view.rss_file + view.rss_shmem, text_pages(&view),

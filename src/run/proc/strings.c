@@ -8,10 +8,11 @@
 #include "run/proc/text.h"
 #include "run/user/user.h"
 
-int proc_auxv(struct thread *thread, FILE *stream)
+int proc_auxv(struct thread *thread, pid_t tid, FILE *stream)
 {
 	struct process *process = thread->process;
 
+	(void)tid;
 	pthread_mutex_lock(&process->lock);
 	fwrite(process->saved_auxv, sizeof(uint64_t), process->saved_auxv_words, stream);
 	pthread_mutex_unlock(&process->lock);
@@ -34,18 +35,20 @@ static int print_range(struct thread *thread, uint64_t start, uint64_t end, FILE
 	return 0;
 }
 
-int proc_cmdline(struct thread *thread, FILE *stream)
+int proc_cmdline(struct thread *thread, pid_t tid, FILE *stream)
 {
 	struct mm_view view;
 
+	(void)tid;
 	mm_view(thread_mm(thread), &view);
 	return print_range(thread, view.arg_start, view.arg_end, stream);
 }
 
-int proc_environ(struct thread *thread, FILE *stream)
+int proc_environ(struct thread *thread, pid_t tid, FILE *stream)
 {
 	struct mm_view view;
 
+	(void)tid;
 	mm_view(thread_mm(thread), &view);
 	return print_range(thread, view.env_start, view.env_end, stream);
 }

@@ -145,7 +145,8 @@ static int64_t copy_results(struct host_arguments *arguments, int64_t result)
 	return result;
 }
 
-int64_t host_call(struct thread *thread, const struct syscall_row *row, const uint64_t args[6])
+int64_t host_call_look_at(struct thread *thread, const struct syscall_row *row,
+			  const uint64_t args[6], host_call_look *look)
 {
 	struct host_arguments arguments;
 	int64_t result;
@@ -159,5 +160,12 @@ int64_t host_call(struct thread *thread, const struct syscall_row *row, const ui
 				     row->flags & SYSCALL_BLOCKS);
 	if (row->flags & SYSCALL_NEW_FD)
 		result = check_new_fd(thread, result);
+	if (look && result >= 0)
+		look(thread, arguments.values);
 	return bounce_finish(&arguments.bounce, copy_results(&arguments, result));
+}
+
+int64_t host_call(struct thread *thread, const struct syscall_row *row, const uint64_t args[6])
+{
+	return host_call_look_at(thread, row, args, NULL);
 }

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "run/file/mapped_file.h"
 #include "run/proc/proc.h"
@@ -14,7 +16,7 @@
 #include "run/syscall/rows.h"
 #include "run/user/user.h"
 
-/* As readlink(2) of the link that a process's executable is; -ENOENT: the path names another. */
+/* As readlink(2) of a link that is Quire's to tell; 0: the path names another. */
 static int64_t read_own_link(struct thread *thread, uint64_t address, uint64_t buffer,
 			     uint64_t bytes)
 {
@@ -24,7 +26,7 @@ static int64_t read_own_link(struct thread *thread, uint64_t address, uint64_t b
 
 	if (strncpy_from_user(thread_mm(thread), path, address, sizeof(path)) < 0 ||
 	    (int32_t)bytes <= 0)
-		return -ENOENT;
+		return 0;
 	length = proc_readlink(thread, path, target, min_u64((uint32_t)bytes, sizeof(target)));
 	if (length > 0 && copy_to_user(thread_mm(thread), buffer, target, (uint64_t)length))
 		return -EFAULT;
@@ -35,14 +37,83 @@ static int64_t sys_readlink(struct thread *thread, const uint64_t args[6])
 {
 	int64_t length = read_own_link(thread, args[0], args[1], args[2]);
 
-	return length == -ENOENT ? host_call(thread, syscall_row(__NR_readlink), args) : length;
+	return length ? length : host_call(thread, syscall_row(__NR_readlink), args);
 }
 
 static int64_t sys_readlinkat(struct thread *thread, const uint64_t args[6])
 {
 	int64_t length = read_own_link(thread, args[1], args[2], args[3]);
 
-	return length == -ENOENT ? host_call(thread, syscall_row(__NR_readlinkat), args) : length;
+	return length ? length : host_call(thread, syscall_row(__NR_readlinkat), args);
+}
+
+/* The directory of the process's threads: some programs count them by its links. */
+static bool may_be_task_directory(mode_t mode, uint64_t bytes, uint64_t links)
+{
+	return S_ISDIR(mode) && !bytes && links > 2;
+}
+
+static void look_at_stat(struct thread *thread, uint64_t address)
+{
+	struct stat *status = bounce_pointer(address);
+	uint64_t links = status->st_nlink;
+
+	if (!may_be_task_directory(status->st_mode, (uint64_t)status->st_size, links))
+		return;
+	proc_correct_links(thread, status->st_dev, status->st_ino, &links);
+	status->st_nlink = links;
+}
+
+static void look_at_statx(struct thread *thread, uint64_t address)
+{
+	struct statx *status = bounce_pointer(address);
+	uint64_t links = status->stx_nlink;
+
+	if (!may_be_task_directory(status->stx_mode, status->stx_size, links))
+		return;
+	proc_correct_links(thread, makedev(status->stx_dev_major, status->stx_dev_minor),
+			   status->stx_ino, &links);
+	status->stx_nlink = (uint32_t)links;
+}
+
+static void look_stat(struct thread *thread, const uint64_t args[6])
+{
+	look_at_stat(thread, args[1]);
+}
+
+static void look_newfstatat(struct thread *thread, const uint64_t args[6])
+{
+	look_at_stat(thread, args[2]);
+}
+
+static void look_statx(struct thread *thread, const uint64_t args[6])
+{
+	look_at_statx(thread, args[4]);
+}
+
+static int64_t sys_stat(struct thread *thread, const uint64_t args[6])
+{
+	return host_call_look_at(thread, syscall_row(__NR_stat), args, look_stat);
+}
+
+static int64_t sys_fstat(struct thread *thread, const uint64_t args[6])
+{
+	return host_call_look_at(thread, syscall_row(__NR_fstat), args, look_stat);
+}
+
+static int64_t sys_lstat(struct thread *thread, const uint64_t args[6])
+{
+	return host_call_look_at(thread, syscall_row(__NR_lstat), args, look_stat);
+}
+
+static int64_t sys_newfstatat(struct thread *thread, const uint64_t args[6])
+{
+	return host_call_look_at(thread, syscall_row(__NR_newfstatat), args, look_newfstatat);
+}
+
+static int64_t sys_statx(struct thread *thread, const uint64_t args[6])
+{
+	return host_call_look_at(thread, syscall_row(__NR_statx), args, look_statx);
 }
 
 /* What is only in Quire's cache must reach the host's file before the host writes it. */
@@ -62,14 +133,16 @@ static int64_t sys_syncfs(struct thread *thread, const uint64_t args[6])
 	return error ? error : host_syscall(__NR_syncfs, args);
 }
 
+static const char stat_note[] = "/proc/self/task has a link for each of the program's threads";
+
 static const struct syscall_row rows[] = {
-	ROW_HOST(stat, 0, A_FILE(pathname), A_OUT(statbuf, BYTES_STAT)),
-	ROW_HOST(fstat, 0, A_FD(fd), A_OUT(statbuf, BYTES_STAT)),
-	ROW_HOST(lstat, 0, A_PATH(pathname), A_OUT(statbuf, BYTES_STAT)),
-	ROW_HOST(newfstatat, 0, A_DIRFD(dirfd), A_FILE_AT(pathname, 3), A_OUT(statbuf, BYTES_STAT),
-		 A_INT(flags)),
-	ROW_HOST(statx, 0, A_DIRFD(dirfd), A_FILE_AT(pathname, 2), A_INT(flags), A_INT(mask),
-		 A_OUT(statxbuf, BYTES_STATX)),
+	ROW_OWN(stat, HOW_HOST, 0, stat_note, A_FILE(pathname), A_OUT(statbuf, BYTES_STAT)),
+	ROW_OWN(fstat, HOW_HOST, 0, stat_note, A_FD(fd), A_OUT(statbuf, BYTES_STAT)),
+	ROW_OWN(lstat, HOW_HOST, 0, stat_note, A_PATH(pathname), A_OUT(statbuf, BYTES_STAT)),
+	ROW_OWN(newfstatat, HOW_HOST, 0, stat_note, A_DIRFD(dirfd), A_FILE_AT(pathname, 3),
+		A_OUT(statbuf, BYTES_STAT), A_INT(flags)),
+	ROW_OWN(statx, HOW_HOST, 0, stat_note, A_DIRFD(dirfd), A_FILE_AT(pathname, 2), A_INT(flags),
+		A_INT(mask), A_OUT(statxbuf, BYTES_STATX)),
 	ROW_HOST(access, 0, A_FILE(pathname), A_INT(mode)),
 	ROW_HOST(faccessat, 0, A_DIRFD(dirfd), A_FILE(pathname), A_INT(mode)),
 	ROW_HOST(faccessat2, 0, A_DIRFD(dirfd), A_FILE_AT(pathname, 3), A_INT(mode), A_INT(flags)),

@@ -93,6 +93,11 @@ void syscall_dispatch(struct thread *thread);
 int64_t syscall_serve(struct thread *thread, int64_t number, const uint64_t args[6]);
 /* A row by its arguments alone: a value or -errno. */
 int64_t host_call(struct thread *thread, const struct syscall_row *row, const uint64_t args[6]);
+/* The same; when it succeeded, `look` sees the host's side of the arguments before what it has
+ * there goes to the program. */
+typedef void host_call_look(struct thread *thread, const uint64_t args[6]);
+int64_t host_call_look_at(struct thread *thread, const struct syscall_row *row,
+			  const uint64_t args[6], host_call_look *look);
 /* A row's host call with arguments that were translated already, interruptible if the row says so.
  */
 int64_t host_call_raw(struct thread *thread, long number, const uint64_t args[6], bool blocks);
