@@ -12,6 +12,7 @@
 #include <linux/userfaultfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -83,12 +84,24 @@ static int register_arena(const struct kvm_machine *kvm, char *base, uint64_t by
 	return -1;
 }
 
+/* Private memory counts as data of this process, whatever is in it; shared memory does not. Within
+ * a limit the arena would leave nothing for Quire itself. */
+static bool data_is_limited(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_DATA, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
 /* One mapping for both. Once a program has come so far, its memory comes in large pages, where the
  * host has them: that costs a small part of as many small ones, each with a fault of its own. */
 static int map_once(struct kvm_machine *kvm, uint64_t bytes)
 {
-	char *base = map_arena(bytes, MAP_PRIVATE);
+	char *base;
 
+	if (data_is_limited())
+		return -ENOSYS;
+	base = map_arena(bytes, MAP_PRIVATE);
 	if (!base)
 		return -ENOMEM;
 	kvm->userfaultfd = register_arena(kvm, base, bytes);

@@ -407,6 +407,38 @@ static void descriptors_lie_at_the_base(void **state)
 	assert_int_equal(open_descriptors(0), low);
 }
 
+/* Of this process's private memory; a sanitizer has much. */
+static uint64_t data_bytes(void)
+{
+	FILE *status = fopen("/proc/self/status", "r");
+	unsigned long kib = 0;
+	char line[256];
+
+	assert_non_null(status);
+	while (fgets(line, sizeof(line), status) && sscanf(line, "VmData: %lu kB", &kib) != 1)
+		;
+	fclose(status);
+	assert_true(kib > 0);
+	return (uint64_t)kib << 10;
+}
+
+static void a_limit_of_data_is_for_other_memory(void **state)
+{
+	const uint64_t room = (uint64_t)1 << 30;
+	struct rlimit limit, before;
+	struct fixture f;
+
+	(void)state;
+	require_kvm();
+	assert_int_equal(getrlimit(RLIMIT_DATA, &before), 0);
+	limit = before;
+	limit.rlim_cur = data_bytes() + room;
+	assert_int_equal(setrlimit(RLIMIT_DATA, &limit), 0);
+	fixture_create(&f, 2 * room);
+	fixture_destroy(&f);
+	assert_int_equal(setrlimit(RLIMIT_DATA, &before), 0);
+}
+
 static void failures_leave_nothing(void **state)
 {
 	struct fixture f;
@@ -517,6 +549,7 @@ int main(void)
 		cmocka_unit_test(no_kick_is_lost),
 		cmocka_unit_test(cpus_run_out_at_the_limit),
 		cmocka_unit_test(descriptors_lie_at_the_base),
+		cmocka_unit_test(a_limit_of_data_is_for_other_memory),
 		cmocka_unit_test(failures_leave_nothing),
 		cmocka_unit_test(a_broken_cpu_says_so),
 		cmocka_unit_test(the_clock_is_the_hosts),
