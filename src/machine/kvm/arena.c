@@ -20,6 +20,10 @@
 /* Less is refused, or not enough. */
 #define SHADOW_PAGES_MIN 1024
 
+#ifndef UFFD_FEATURE_WP_UNPOPULATED
+#define UFFD_FEATURE_WP_UNPOPULATED (1 << 13)
+#endif
+
 int kvm_set_slot(const struct kvm_machine *kvm, uint32_t slot, uint64_t gpa, void *memory,
 		 uint64_t bytes)
 {
@@ -63,7 +67,9 @@ static char *map_arena(uint64_t bytes, int sharing)
 /*
  * A userfaultfd over the arena, as a way to make KVM forget (revoke.c). Nothing is ever protected
  * by it, so it needs no rights beyond those of any process; but not every host lets programs have
- * one.
+ * one. Before Linux 6.3 what is taken away of private memory is also the right to write, until the
+ * next fault, and a range has to lie in one mapping. The feature, of Linux 6.4, is not used: it
+ * tells the kernel's age.
  */
 static int register_arena(const struct kvm_machine *kvm, char *base, uint64_t bytes)
 {
@@ -77,7 +83,8 @@ static int register_arena(const struct kvm_machine *kvm, char *base, uint64_t by
 
 	if (fd < 0)
 		return -1;
-	if (ioctl(fd, UFFDIO_API, &api) == 0 && ioctl(fd, UFFDIO_REGISTER, &range) == 0 &&
+	if (ioctl(fd, UFFDIO_API, &api) == 0 && api.features & UFFD_FEATURE_WP_UNPOPULATED &&
+	    ioctl(fd, UFFDIO_REGISTER, &range) == 0 &&
 	    range.ioctls & (uint64_t)1 << _UFFDIO_WRITEPROTECT)
 		return fd;
 	close(fd);

@@ -55,7 +55,7 @@ enum {
 #define SELECTOR_TASK 0x40
 
 #define LARGE_PAGE PMD_SIZE
-/* Bytes of the arena without large pages: programs smaller than this have none. */
+/* Bytes of the arena for which no large pages are asked: small programs do without. */
 #define LARGE_FROM (2 * LARGE_PAGE)
 
 struct kvm_machine {

@@ -12,10 +12,8 @@
  * a kernel does happens on the host, between two runs of the CPU.
  *
  * revoke(): KVM without hardware paging keeps shadow entries that do not follow changes made from
- * the host. They go when the frame's address in the mapping that KVM was given is dropped by
- * madvise(MADV_DONTNEED) (the contents stay: it is shared memory, and the core has a mapping of its
- * own);
- * with hardware paging the same call flushes the TLBs. It returns when every CPU has left the
+ * the host. They go when the host's mapping of the frame changes, or seems to (docs/kvm.md); with
+ * hardware paging the same call flushes the TLBs. It returns when every CPU has left the
  * translation.
  *
  * Locks: O = the thread that owns the CPU, A = atomic, C = constant.

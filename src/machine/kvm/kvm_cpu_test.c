@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -386,10 +387,16 @@ static uint32_t open_descriptors(int from)
 static bool may_have_userfaultfd(void)
 {
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	struct uffdio_api api = {.api = UFFD_API};
+	struct rlimit data;
 
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
+	assert_int_equal(getrlimit(RLIMIT_DATA, &data), 0);
+	if (fd < 0)
+		return false;
+	assert_int_equal(ioctl(fd, UFFDIO_API, &api), 0);
+	close(fd);
+	/* UFFD_FEATURE_WP_UNPOPULATED, which is of Linux 6.4. */
+	return api.features >> 13 & 1 && data.rlim_cur == RLIM_INFINITY;
 }
 
 static void descriptors_lie_at_the_base(void **state)

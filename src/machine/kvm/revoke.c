@@ -109,17 +109,12 @@ static void forget_unprotected(const struct kvm_machine *kvm, uint64_t offset, u
  * nothing is split by it. */
 static void forget(const struct kvm_machine *kvm, uint64_t offset, uint64_t bytes)
 {
-	/* Each side of it is a mapping of its own, and older kernels take one at a time. */
-	const uint64_t below = offset < LARGE_FROM ? min_u64(bytes, LARGE_FROM - offset) : 0;
-
-	if (kvm->userfaultfd < 0) {
-		madvise(kvm->slots_base + offset, bytes, MADV_DONTNEED);
+	if (!bytes)
 		return;
-	}
-	if (below)
-		forget_unprotected(kvm, offset, below);
-	if (bytes > below)
-		forget_unprotected(kvm, offset + below, bytes - below);
+	if (kvm->userfaultfd >= 0)
+		forget_unprotected(kvm, offset, bytes);
+	else
+		madvise(kvm->slots_base + offset, bytes, MADV_DONTNEED);
 }
 
 /*
