@@ -8,8 +8,11 @@
 #include "guest.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -451,6 +454,57 @@ static void case_faults_side_by_side(void)
 	show("%zu wrong", wrong);
 }
 
+/* A thread as no library makes it: its descriptors are its own. */
+struct loner {
+	int file;
+	int own; /* what it opened */
+	long wrong;
+	_Atomic int alive;
+};
+
+static int read_own_file(void *argument)
+{
+	struct loner *loner = argument;
+	char byte;
+
+	loner->own = dup(loner->file);
+	close(loner->file);
+	for (int i = 0; i < 20000; i++)
+		loner->wrong += pread(loner->own, &byte, 1, i % 4096) != 1;
+	return 0;
+}
+
+static void live_alone(struct loner *loner)
+{
+	const int flags =
+		CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
+	char *stack = map_pages(16, PROT_READ | PROT_WRITE);
+
+	atomic_store(&loner->alive, 1);
+	if (clone(read_own_file, stack + 16 * PAGE, flags, loner, NULL, NULL, &loner->alive) < 0)
+		guest_die("clone: %s", error_name(errno));
+	while (atomic_load(&loner->alive))
+		syscall(SYS_futex, &loner->alive, FUTEX_WAIT, 1, NULL, NULL, 0);
+	munmap(stack, 16 * PAGE);
+}
+
+static void case_own_descriptors(void)
+{
+	struct loner loner = {.file = new_file(4096)};
+	_Atomic int lived = 0;
+	pthread_t thread;
+	char byte;
+
+	for (int i = 0; i < 3; i++) {
+		live_alone(&loner);
+		show("%ld wrong, its descriptor: %s, closed by it: %s", loner.wrong,
+		     answer(fcntl(loner.own, F_GETFD)), answer(pread(loner.file, &byte, 1, 0)));
+		thread = start(short_life, &lived, 0);
+		pthread_join(thread, NULL);
+	}
+	close(loner.file);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct guest_case cases[] = {
@@ -462,6 +516,7 @@ int main(int argc, char **argv)
 		{"once_and_keys", case_once_and_keys},
 		{"cancel_and_stacks", case_cancel_and_stacks},
 		{"faults_side_by_side", case_faults_side_by_side},
+		{"own_descriptors", case_own_descriptors},
 		{NULL, NULL},
 	};
 

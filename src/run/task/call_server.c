@@ -406,8 +406,9 @@ void call_server_note(struct thread *thread)
 	if (thread->served)
 		note_missed(thread, now);
 	thread->frequent_calls = soon ? thread->frequent_calls + 1 : 0;
+	/* The server's host thread has what the process has. */
 	if (thread->frequent_calls < FREQUENT_CALLS || !kvm_calls_possible(thread->cpu) ||
-	    thread->process->run->trace)
+	    thread->apart || thread->process->run->trace)
 		return;
 	thread->frequent_calls = 0;
 	wake(thread, now);

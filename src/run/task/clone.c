@@ -83,13 +83,18 @@ static int begin(struct thread *thread, const struct birth *birth)
 {
 	const struct clone_request *request = birth->request;
 	const int private_parts = (int)(~request->flags & CLONE_OF_HOST);
-	int error;
+	int error = give_cpu(thread, birth);
 
-	if (private_parts && unshare(private_parts) != 0)
-		return -errno;
-	error = give_cpu(thread, birth);
 	if (error)
 		return error;
+	/* The CPU's descriptor is the process's, and other threads will have the CPU. */
+	if (private_parts && unshare(private_parts) != 0) {
+		error = -errno;
+		kvm_cpu_switch(thread->cpu, NULL);
+		kvm_cpu_destroy(thread->cpu);
+		return error;
+	}
+	thread->apart = birth->parent->apart || private_parts;
 	thread->tid = gettid();
 	store_tid(thread, request->flags & CLONE_PARENT_SETTID, request->parent_tid);
 	store_tid(thread, request->flags & CLONE_CHILD_SETTID, request->child_tid);
