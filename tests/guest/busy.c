@@ -56,7 +56,6 @@ int main(int argc, char **argv)
 {
 	int fd = argc == 2 ? open(argv[1], O_RDWR | O_CREAT, 0600) : -1;
 	int memory_fd = memfd_create("busy", 0);
-	pthread_t thread;
 
 	if (fd < 0 || ftruncate(fd, FILE_BYTES) || ftruncate(memory_fd, AREA) ||
 	    lockf(fd, F_LOCK, 0) || flock(fd, LOCK_EX))
@@ -65,10 +64,8 @@ int main(int argc, char **argv)
 	shared = map_or_die(MAP_SHARED | MAP_ANONYMOUS, -1, AREA);
 	memory_file = map_or_die(MAP_SHARED, memory_fd, AREA);
 	file = map_or_die(MAP_SHARED, fd, FILE_BYTES);
-	for (uintptr_t i = 1; i < 4; i++) {
-		if (pthread_create(&thread, NULL, keep_writing, (void *)i))
-			guest_die("pthread_create");
-	}
+	for (uintptr_t i = 1; i < 4; i++)
+		start_thread(keep_writing, (void *)i);
 	puts("busy");
 	fflush(stdout);
 	keep_writing((void *)4);

@@ -197,7 +197,7 @@ static long filled_pipe(int calls)
 	if (pipe(ends))
 		abort();
 	bytes[0] = ends[0];
-	pthread_create(&reader, NULL, drain, bytes);
+	reader = start_thread(drain, bytes);
 	for (int i = 0; i < calls; i++)
 		if (write(ends[1], block, PAGE) != PAGE)
 			abort();
@@ -333,7 +333,7 @@ static void threads(void)
 	long sum = 0;
 
 	for (int i = 0; i < 4; i++)
-		pthread_create(&thread[i], NULL, count_in_thread, &wrong[i]);
+		thread[i] = start_thread(count_in_thread, &wrong[i]);
 	for (int i = 0; i < 4; i++) {
 		pthread_join(thread[i], NULL);
 		sum += wrong[i];

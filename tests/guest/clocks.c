@@ -133,10 +133,8 @@ static void case_across_threads(void)
 {
 	pthread_t threads[4];
 
-	for (size_t i = 0; i < 4; i++) {
-		if (pthread_create(&threads[i], NULL, race, NULL))
-			guest_die("pthread_create");
-	}
+	for (size_t i = 0; i < 4; i++)
+		threads[i] = start_thread(race, NULL);
 	for (size_t i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	show("four threads: %lu steps back", atomic_load(&back_across));

@@ -146,10 +146,8 @@ static void *run_other(void *argument)
 static void case_other_thread(void)
 {
 	struct exchange exchange = {.code = map_pages(1, PROT_READ | PROT_WRITE | PROT_EXEC)};
-	pthread_t thread;
+	pthread_t thread = start_thread(run_other, &exchange);
 
-	if (pthread_create(&thread, NULL, run_other, &exchange))
-		guest_die("pthread_create");
 	for (int i = 0; i < 200; i++) {
 		while (atomic_load(&exchange.turn) != 2 * i)
 			sched_yield();

@@ -52,10 +52,7 @@ static void *exit_from_thread(void *argument)
 
 static void case_exit_of_thread(void)
 {
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, exit_from_thread, NULL))
-		guest_die("pthread_create");
+	start_thread(exit_from_thread, NULL);
 	for (;;)
 		pause();
 }
@@ -70,11 +67,9 @@ static void *outlive(void *argument)
 static void case_first_thread_exits(void)
 {
 	static pthread_t first;
-	pthread_t thread;
 
 	first = pthread_self();
-	if (pthread_create(&thread, NULL, outlive, &first))
-		guest_die("pthread_create");
+	start_thread(outlive, &first);
 	pthread_exit(NULL);
 }
 
@@ -204,11 +199,7 @@ static void *kill_process(void *argument)
 
 static void case_segv_of_thread(void)
 {
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, kill_process, NULL))
-		guest_die("pthread_create");
-	pthread_join(thread, NULL);
+	pthread_join(start_thread(kill_process, NULL), NULL);
 }
 
 static void case_cpu_limit(void)

@@ -289,12 +289,9 @@ static void *compute_forever(void *unused)
 
 static void case_thread(void)
 {
-	pthread_t thread;
-
-	pthread_create(&thread, NULL, wait_forever, NULL);
-	pthread_create(&thread, NULL, compute_forever, NULL);
-	pthread_create(&thread, NULL, exec_from_thread, NULL);
-	pthread_join(thread, NULL);
+	start_thread(wait_forever, NULL);
+	start_thread(compute_forever, NULL);
+	pthread_join(start_thread(exec_from_thread, NULL), NULL);
 }
 
 static const struct guest_case cases[] = {

@@ -117,10 +117,8 @@ static void *wait_once(void *argument)
 
 static void start_waiters(struct waiters *waiters, pthread_t *threads, int count)
 {
-	for (int i = 0; i < count; i++) {
-		if (pthread_create(&threads[i], NULL, wait_once, waiters))
-			guest_die("pthread_create");
-	}
+	for (int i = 0; i < count; i++)
+		threads[i] = start_thread(wait_once, waiters);
 	while (atomic_load(&waiters->ready) < count)
 		pause_ms(1);
 }
@@ -291,8 +289,7 @@ static void case_interrupted(void)
 
 		atomic_store(&interrupted_ready, 0);
 		atomic_store(&interrupted_done, 0);
-		if (pthread_create(&thread, NULL, wait_interrupted, (void *)timed))
-			guest_die("pthread_create");
+		thread = start_thread(wait_interrupted, (void *)timed);
 		while (!atomic_load(&interrupted_ready))
 			pause_ms(1);
 		/* Once more, should it not have slept yet. */
@@ -339,11 +336,7 @@ static void *die_with_list(void *argument)
 
 static void case_robust_list(void)
 {
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, die_with_list, NULL))
-		guest_die("pthread_create");
-	pthread_join(thread, NULL);
+	pthread_join(start_thread(die_with_list, NULL), NULL);
 	for (size_t i = 0; i < 3; i++)
 		show("word %zu: %s%s%s", i,
 		     robust.entries[i].word & FUTEX_OWNER_DIED ? "owner died " : "",
@@ -364,11 +357,9 @@ static void *clear_my_tid(void *argument)
 
 static void case_tid_address(void)
 {
-	pthread_t thread;
 	long result;
 
-	if (pthread_create(&thread, NULL, clear_my_tid, &cleared))
-		guest_die("pthread_create");
+	start_thread(clear_my_tid, &cleared);
 	do {
 		result = futex(&cleared, FUTEX_WAIT, 77, NULL);
 	} while (!result && atomic_load(&cleared) == 77);
@@ -425,11 +416,7 @@ static void *use_rseq(void *argument)
 
 static void case_rseq(void)
 {
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, use_rseq, NULL))
-		guest_die("pthread_create");
-	pthread_join(thread, NULL);
+	pthread_join(start_thread(use_rseq, NULL), NULL);
 }
 
 int main(int argc, char **argv)

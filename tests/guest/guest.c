@@ -243,6 +243,15 @@ const char *describe(const struct caught *caught, const void *base)
 	return text;
 }
 
+pthread_t start_thread(void *(*function)(void *), void *argument)
+{
+	pthread_t thread;
+
+	if (pthread_create(&thread, NULL, function, argument))
+		guest_die("pthread_create");
+	return thread;
+}
+
 void nothing_handler(int signal)
 {
 	(void)signal;

@@ -11,6 +11,7 @@
 #ifndef TESTS_GUEST_GUEST_H
 #define TESTS_GUEST_GUEST_H
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -67,6 +68,9 @@ struct caught try_write(void *address);
 /* "ok", or the signal, its code, and the address as a distance from `base`. The text stays until
  * the fourth call after. */
 const char *describe(const struct caught *caught, const void *base);
+
+/* pthread_create() that must succeed. */
+pthread_t start_thread(void *(*function)(void *), void *argument);
 
 /* For a handler that only has to interrupt. */
 void nothing_handler(int signal);

@@ -403,11 +403,7 @@ static void *look_at_task(void *argument)
 
 static void case_threads(void)
 {
-	pthread_t thread;
-
-	if (pthread_create(&thread, NULL, look_at_task, NULL))
-		guest_die("pthread_create");
-	pthread_join(thread, NULL);
+	pthread_join(start_thread(look_at_task, NULL), NULL);
 }
 
 /* What is not of the memory comes from the host, as it is. */

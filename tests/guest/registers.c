@@ -177,10 +177,8 @@ static void case_vectors_of_threads(void)
 {
 	pthread_t threads[6];
 
-	for (uintptr_t i = 0; i < 6; i++) {
-		if (pthread_create(&threads[i], NULL, keep_vectors, (void *)(i + 1)))
-			guest_die("pthread_create");
-	}
+	for (uintptr_t i = 0; i < 6; i++)
+		threads[i] = start_thread(keep_vectors, (void *)(i + 1));
 	pause_ms(50);
 	atomic_store(&go_on, 1);
 	for (size_t i = 0; i < 6; i++)
@@ -315,10 +313,8 @@ static void case_bases(void)
 	pthread_t threads[6];
 	uintptr_t right = 0;
 
-	for (uintptr_t i = 0; i < 6; i++) {
-		if (pthread_create(&threads[i], NULL, use_bases, (void *)(i + 1)))
-			guest_die("pthread_create");
-	}
+	for (uintptr_t i = 0; i < 6; i++)
+		threads[i] = start_thread(use_bases, (void *)(i + 1));
 	for (size_t i = 0; i < 6; i++) {
 		void *value;
 

@@ -184,8 +184,7 @@ static void read_interrupted(const char *what, int flags)
 
 	nr_seen = 0;
 	handle(SIGUSR1, record, flags);
-	if (pthread_create(&thread, NULL, interrupt_then_write, &self))
-		guest_die("pthread_create");
+	thread = start_thread(interrupt_then_write, &self);
 	result = read(pipe_ends[0], &byte, 1);
 	show("%s: read answers %s, %d signals", what, answer(result), (int)nr_seen);
 	pthread_join(thread, NULL);
@@ -482,8 +481,7 @@ static void case_threads(void)
 	sigset_t set;
 
 	handle(SIGUSR1, note_thread, 0);
-	if (pthread_create(&thread, NULL, compute, NULL))
-		guest_die("pthread_create");
+	thread = start_thread(compute, NULL);
 	while (!atomic_load(&worker_state))
 		pause_ms(1);
 	pthread_kill(thread, SIGUSR1);
@@ -520,15 +518,12 @@ static void *raise_fault(void *argument)
 /* Each thread's fault is its own. */
 static void case_faults_of_threads(void)
 {
-	pthread_t threads[8];
 	uintptr_t right = 0;
 
 	for (uintptr_t i = 0; i < 8; i++) {
-		if (pthread_create(&threads[i], NULL, raise_fault, (void *)(i + 1)))
-			guest_die("pthread_create");
 		void *value;
 
-		pthread_join(threads[i], &value);
+		pthread_join(start_thread(raise_fault, (void *)(i + 1)), &value);
 		right += (uintptr_t)value;
 	}
 	show("%lu of 8 saw their own address", right);

@@ -83,10 +83,8 @@ static void case_running_reader(void)
 	if (scene.memory == MAP_FAILED)
 		guest_die("mmap");
 	handle(SIGBUS, bus_handler, 0);
-	for (uintptr_t i = 0; i < 2; i++) {
-		if (pthread_create(&threads[i], NULL, run_reader, (void *)i))
-			guest_die("pthread_create");
-	}
+	for (uintptr_t i = 0; i < 2; i++)
+		threads[i] = start_thread(run_reader, (void *)i);
 	for (size_t round = 0; round < 20; round++) {
 		size_t pages = round * 13 % FILE_PAGES;
 
