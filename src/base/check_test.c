@@ -4,18 +4,14 @@
  * the first violation.
  */
 #include "base/check.h"
+#include "base/child_test.h"
 #include "base/types.h"
 
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cmocka.h>
+static int level;
 
-static void assert_level(int level)
+static void assert_level(void)
 {
 	switch (level) {
 	case 0:
@@ -29,41 +25,14 @@ static void assert_level(int level)
 	}
 }
 
-/* The signal that ended a child which failed an assertion of the level, 0 when it passed; `text`
- * gets what it printed. */
-static int signal_of_failed_assertion(int level, char *text, size_t size)
-{
-	int pipe_ends[2];
-	int status;
-
-	assert_int_equal(pipe(pipe_ends), 0);
-	pid_t child = fork();
-
-	assert_true(child >= 0);
-	if (!child) {
-		signal(SIGABRT, SIG_DFL);
-		dup2(pipe_ends[1], STDERR_FILENO);
-		assert_level(level);
-		_exit(0);
-	}
-	close(pipe_ends[1]);
-
-	ssize_t length = read(pipe_ends[0], text, size - 1);
-
-	text[length > 0 ? length : 0] = '\0';
-	close(pipe_ends[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-}
-
 static void test_assertion_levels(void **state)
 {
 	(void)state;
-	for (int level = 0; level <= 2; level++) {
+	for (level = 0; level <= 2; level++) {
 		char text[300];
 		int expected = level <= QUIRE_CHECK ? SIGABRT : 0;
 
-		assert_int_equal(signal_of_failed_assertion(level, text, sizeof(text)), expected);
+		assert_int_equal(run_in_child(assert_level, text, sizeof(text)), expected);
 		if (expected) {
 			assert_non_null(strstr(text, "check_test.c:"));
 			assert_non_null(strstr(text, "level !="));

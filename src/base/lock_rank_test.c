@@ -4,46 +4,11 @@
  * bookkeeping itself is tested in every build, that the locks use it in those with QUIRE_CHECK
  * >= 1.
  */
+#include "base/child_test.h"
 #include "base/lock.h"
 
-#include <setjmp.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cmocka.h>
-
-/* Runs `body` in a child; true when it aborted, with what it printed in `text`. */
-static bool aborts(void (*body)(void), char *text, size_t size)
-{
-	int pipe_ends[2];
-	int status;
-
-	assert_int_equal(pipe(pipe_ends), 0);
-	pid_t child = fork();
-
-	assert_true(child >= 0);
-	if (!child) {
-		signal(SIGABRT, SIG_DFL);
-		dup2(pipe_ends[1], STDERR_FILENO);
-		body();
-		_exit(0);
-	}
-	close(pipe_ends[1]);
-
-	size_t length = 0;
-	ssize_t got;
-
-	while ((got = read(pipe_ends[0], text + length, size - 1 - length)) > 0)
-		length += (size_t)got;
-	text[length] = '\0';
-	close(pipe_ends[0]);
-	assert_int_equal(waitpid(child, &status, 0), child);
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
-}
 
 static void right_orders(void)
 {
@@ -113,7 +78,7 @@ static void test_right_orders(void **state)
 	(void)state;
 	char text[1000];
 
-	assert_false(aborts(right_orders, text, sizeof(text)));
+	assert_int_equal(run_in_child(right_orders, text, sizeof(text)), 0);
 	assert_string_equal(text, "");
 }
 
@@ -137,7 +102,7 @@ static void test_wrong_orders_name_both(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		char text[1000];
 
-		assert_true(aborts(cases[i].body, text, sizeof(text)));
+		assert_int_equal(run_in_child(cases[i].body, text, sizeof(text)), SIGABRT);
 		assert_non_null(strstr(text, cases[i].taken));
 		assert_non_null(strstr(text, cases[i].held));
 	}
@@ -227,10 +192,10 @@ static void test_locks_check_ranks(void **state)
 				       second_mm_not_nested, reader_recurses, unlock_unheld};
 	char text[1000];
 
-	assert_false(aborts(locks_in_order, text, sizeof(text)));
+	assert_int_equal(run_in_child(locks_in_order, text, sizeof(text)), 0);
 	assert_string_equal(text, "");
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
-		assert_true(aborts(wrong[i], text, sizeof(text)));
+		assert_int_equal(run_in_child(wrong[i], text, sizeof(text)), SIGABRT);
 }
 #endif
 

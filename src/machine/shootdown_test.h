@@ -45,7 +45,9 @@ struct runner {
 struct runners {
 	struct runner runner[RUNNERS_MAX];
 	pthread_t thread[RUNNERS_MAX];
-	uint32_t count; /* set before start() */
+	uint32_t count;  /* of threads */
+	uint32_t rounds; /* in which something is taken from them */
+	uint64_t enough; /* steps of each that end the rounds early; 0: none do */
 	_Atomic bool stop;
 };
 
@@ -68,6 +70,16 @@ static inline void start(struct runners *runners, struct fixture *f, void *(*bod
 	for (uint32_t i = 0; i < runners->count; i++)
 		while (!runners->runner[i].done && !runners->runner[i].errors)
 			sched_yield();
+}
+
+static inline bool is_enough(struct runners *runners)
+{
+	if (!runners->enough)
+		return false;
+	for (uint32_t i = 0; i < runners->count; i++)
+		if (runners->runner[i].done < runners->enough && !runners->runner[i].errors)
+			return false;
+	return true;
 }
 
 static inline void stop(struct runners *runners)
@@ -156,6 +168,31 @@ static inline void revoke_raw(struct mm_struct *mm, struct page *pages[RAW_PAGES
 		check_protected(mm, RAW_BASE + i * PAGE_SIZE, words);
 }
 
+/* No CPU touches a frame that was taken from it. */
+static inline void revoke_under(struct runners *runners, struct fixture *f, struct mm_struct *mm,
+				void *(*body)(void *))
+{
+	struct page *pages[RAW_PAGES];
+	struct prng prng;
+
+	map_raw(mm, pages);
+	start(runners, f, body, RAW_BASE, RAW_PAGES);
+	prng_seed(&prng, 9);
+	for (uint32_t round = 0; round < runners->rounds && !is_enough(runners); round++)
+		revoke_raw(mm, pages, &prng);
+	stop(runners);
+	unmap_raw(mm, pages);
+}
+
+static inline uint64_t map_memory(struct mm_struct *mm, uint64_t pages)
+{
+	uint64_t address = quire_mmap(mm, 0, pages * PAGE_SIZE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+				      QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL, 0);
+
+	assert_true(address != QUIRE_MAP_FAILED);
+	return address;
+}
+
 static inline void map_again(struct mm_struct *mm, uint64_t address, uint64_t bytes)
 {
 	assert_true(quire_mmap(mm, address, bytes, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
@@ -195,29 +232,42 @@ static inline void change_mapping(struct mm_struct *mm, uint64_t base, uint64_t 
 	map_again(mm, address, bytes);
 }
 
+/* `body` finds each word as it was stored, or 0. */
+static inline void change_mappings_under(struct runners *runners, struct fixture *f,
+					 struct mm_struct *mm, void *(*body)(void *))
+{
+	enum {
+		PAGES = 8
+	};
+	const uint64_t base = map_memory(mm, PAGES);
+	struct prng prng;
+
+	start(runners, f, body, base, PAGES);
+	prng_seed(&prng, 10);
+	for (uint32_t round = 0; round < runners->rounds && !is_enough(runners); round++)
+		change_mapping(mm, base, PAGES, &prng);
+	stop(runners);
+}
+
 /*
  * More pages than frames: what one CPU stores, another one's fault sends to swap. `body` ends by
  * itself, when it has found everything as it left it.
  */
 static inline void evict_under(struct runners *runners, struct fixture *f, struct mm_struct *mm,
-			       void *(*body)(void *), struct quire_stat *stat)
+			       void *(*body)(void *))
 {
 	enum {
 		PAGES = 400
 	};
+	struct quire_stat stat = {.size = sizeof(stat)};
 	struct quire_store *store;
-	uint64_t base;
 
 	assert_int_equal(quire_memory_store_create(4 << 20, &store), 0);
 	assert_int_equal(quire_swapon(mm->quire, store, 4 << 20), 0);
-	base = quire_mmap(mm, 0, PAGES * PAGE_SIZE, QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-			  QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL, 0);
-	assert_true(base != QUIRE_MAP_FAILED);
-	start(runners, f, body, base, PAGES);
+	start(runners, f, body, map_memory(mm, PAGES), PAGES);
 	stop(runners);
-	stat->size = sizeof(*stat);
-	assert_int_equal(quire_get_stat(mm->quire, stat), 0);
-	assert_true(stat->swap_out > PAGES && stat->swap_in > PAGES);
+	assert_int_equal(quire_get_stat(mm->quire, &stat), 0);
+	assert_true(stat.swap_out > PAGES && stat.swap_in > PAGES);
 }
 
 #endif

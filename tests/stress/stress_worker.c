@@ -5,6 +5,8 @@
  */
 #include "stress.h"
 
+#include "../outcome.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -37,18 +39,11 @@ static bool accessed(struct worker *worker, int error, const struct soft_outcome
 {
 	if (!error)
 		return true;
-	switch (outcome->signal) {
-	case QUIRE_BUS_ADRERR:
-		errno = EIO;
-		return false;
-	case QUIRE_KILL_OOM:
-	case QUIRE_SIGNAL_NONE:
-		errno = ENOMEM;
-		return false;
-	default:
+	errno = outcome_error(outcome);
+	if (!errno)
 		stress_die(worker, "signal %d for an access at %#llx", (int)outcome->signal,
 			   (unsigned long long)outcome->address);
-	}
+	return false;
 }
 
 static void load_page(struct worker *worker, uint64_t address, uint16_t tag)

@@ -4,6 +4,8 @@
  */
 #include "sweep.h"
 
+#include "../outcome.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -127,18 +129,11 @@ void model_commit(struct region *region)
 static bool access_failed(struct sweep *sweep, const struct region *region, uint32_t page,
 			  const struct soft_outcome *outcome)
 {
-	switch (outcome->signal) {
-	case QUIRE_BUS_ADRERR:
-		errno = EIO;
-		return false;
-	case QUIRE_KILL_OOM:
-	case QUIRE_SIGNAL_NONE:
-		errno = ENOMEM;
-		return false;
-	default:
+	errno = outcome_error(outcome);
+	if (!errno)
 		sweep_die(sweep, "signal %d for page %u of the region at %#llx",
 			  (int)outcome->signal, page, (unsigned long long)region->address);
-	}
+	return false;
 }
 
 static bool try_fill(struct sweep *sweep, const struct region *region, uint32_t page, uint8_t byte)

@@ -4,6 +4,8 @@
  */
 #include "sweep.h"
 
+#include "../outcome.h"
+
 #include <quire/file_store.h>
 #include <quire/inject_store.h>
 
@@ -257,7 +259,7 @@ static void check_program(struct sweep *sweep, quire_mm *mm, const struct quire_
 	soft_cpu_switch(sweep->cpu, mm);
 	STEP(sweep, MAY_NOMEM | MAY_IO,
 	     (errno = EIO, !soft_fetch(sweep->cpu, exec->entry, &instruction, 1, &outcome)) ||
-		     (errno = outcome.signal == QUIRE_BUS_ADRERR ? EIO : ENOMEM, false));
+		     (errno = outcome_error(&outcome), false));
 	STEP(sweep, MAY_NOMEM,
 	     (errno = ENOMEM, !soft_load(sweep->cpu, exec->stack_pointer, &argument_count,
 					 sizeof(argument_count), &outcome)));

@@ -185,6 +185,11 @@ static inline void assert_all(struct fixture *f, uint64_t page, uint64_t pages, 
 		assert_int_equal(load(f, page + i), what);
 }
 
+static inline int advise(struct fixture *f, uint64_t page, uint64_t pages, int advice)
+{
+	return quire_madvise(f->mm, AT(page), PAGES(pages), advice);
+}
+
 static inline uint64_t rss(quire_mm *mm, enum mm_rss item)
 {
 	return stat_read(&mm->rss, item);

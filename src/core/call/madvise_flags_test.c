@@ -5,11 +5,6 @@
  */
 #include "core/call/view_flags_test.h"
 
-static int advise(struct fixture *f, uint64_t page, uint64_t pages, int advice)
-{
-	return quire_madvise(f->mm, AT(page), PAGES(pages), advice);
-}
-
 static void test_flags(void **state)
 {
 	struct fixture *f = *state;

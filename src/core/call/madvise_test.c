@@ -5,11 +5,6 @@
  */
 #include "core/call/fixture_test.h"
 
-static int advise(struct fixture *f, uint64_t page, uint64_t pages, int advice)
-{
-	return quire_madvise(f->mm, AT(page), PAGES(pages), advice);
-}
-
 static void map_shared(struct fixture *f, uint64_t page, uint64_t pages)
 {
 	map_at(f, page, pages, QUIRE_MAP_SHARED | QUIRE_MAP_ANONYMOUS);

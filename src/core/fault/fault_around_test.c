@@ -6,6 +6,7 @@
 #include "core/fault/fault_fixture_test.h"
 
 #include "base/prng.h"
+#include "core/frame/taken_test.h"
 
 #define WINDOW_MAX 512
 #define FILLED (PTE_WRITE | PTE_DIRTY | PTE_ACCESSED)
@@ -211,14 +212,14 @@ static void test_low_memory_is_not_filled_ahead(void **state)
 {
 	struct fixture *f = *state;
 	const uint64_t high = f->quire->zone.watermark[WMARK_HIGH];
-	static struct page *pages[4096];
-	uint64_t left, count = 0;
+	struct taken taken = {.count = 0};
+	uint64_t left;
 
 	map_anon(f, 0, 64);
 	assert_int_equal(store(f, 40, 1), 0);
 	zone_drain_caches(&f->quire->zone);
 	while (zone_nr_free(&f->quire->zone) > high + 4)
-		assert_non_null(pages[count++] = alloc_page(f->quire, GFP_NOWAIT));
+		assert_true(take(f->quire, &taken, GFP_NOWAIT));
 	zone_drain_caches(&f->quire->zone);
 	assert_int_equal(store(f, 3, 1), 0);
 	assert_int_equal(mapped_pages(f->mm, 0, 16), 4);
@@ -227,8 +228,7 @@ static void test_low_memory_is_not_filled_ahead(void **state)
 	assert_int_equal(left, high);
 	assert_int_equal(store(f, 20, 1), 0);
 	assert_int_equal(mapped_pages(f->mm, 16, 16), 1);
-	while (count)
-		put_page(f->quire, pages[--count]);
+	give_back(f->quire, &taken);
 }
 
 /* Where memory is used in order, what is free is taken to the end, and still nothing is reclaimed.
@@ -252,21 +252,19 @@ static void test_dense_use_takes_all_frames(void **state)
 {
 	struct fixture *f = *state;
 	const uint64_t min = f->quire->zone.watermark[WMARK_MIN];
-	static struct page *pages[4096];
-	uint64_t count = 0;
+	struct taken taken = {.count = 0};
 
 	map_anon(f, 0, 256);
 	for (uint64_t i = 0; i < 32; i++)
 		assert_int_equal(store(f, i, 1), 0);
 	zone_drain_caches(&f->quire->zone);
 	while (zone_nr_free(&f->quire->zone) > min + 5)
-		assert_non_null(pages[count++] = alloc_page(f->quire, GFP_NOWAIT));
+		assert_true(take(f->quire, &taken, GFP_NOWAIT));
 	zone_drain_caches(&f->quire->zone);
 	assert_int_equal(store(f, 32, 1), 0);
 	assert_int_equal(mapped_pages(f->mm, 32, 32), 5);
 	assert_int_equal(event(f, EVENT_SCANNED), 0);
-	while (count)
-		put_page(f->quire, pages[--count]);
+	give_back(f->quire, &taken);
 }
 
 /* Whatever cannot be had, the fault itself is served. */

@@ -5,6 +5,7 @@
 #include "core/file/file_test.h"
 
 #include "base/alloc.h"
+#include "core/call/call.h"
 #include "core/file/internal.h"
 #include "core/reclaim/vmscan.h"
 
@@ -257,6 +258,20 @@ void file_fixture_evict(struct file_fixture *fixture)
 			put_page(fixture->quire, pages[i]);
 		}
 	}
+}
+
+uint64_t map_anywhere(struct mm_struct *mm, uint64_t bytes, uint32_t flags, struct file *file)
+{
+	const struct mmap_request request = {
+		.length = bytes,
+		.prot = QUIRE_PROT_READ | QUIRE_PROT_WRITE,
+		.flags = flags,
+		.file = file,
+	};
+	int64_t address = do_mmap(mm, &request);
+
+	assert_true(address > 0);
+	return (uint64_t)address;
 }
 
 void assert_file_bytes(struct file *file, uint64_t offset, uint64_t bytes,

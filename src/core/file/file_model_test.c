@@ -62,20 +62,6 @@ static uint64_t pick_offset(struct model *model, uint64_t limit)
 	return pick(model, 2) ? offset : PAGE_ALIGN_DOWN(offset);
 }
 
-static uint64_t map_memory(struct model *model, uint32_t flags, struct file *file)
-{
-	const struct mmap_request request = {
-		.length = MAX_SIZE,
-		.prot = QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-		.flags = flags,
-		.file = file,
-	};
-	int64_t address = do_mmap(model->mm, &request);
-
-	assert_true(address > 0);
-	return (uint64_t)address;
-}
-
 static void model_read(struct model *model)
 {
 	const uint64_t offset = pick_offset(model, MAX_SIZE);
@@ -272,8 +258,9 @@ static void run_model(uint64_t seed, bool shmem)
 	test_instance_add_swap(&model.fixture.test, 1024);
 	model.file = shmem ? open_shmem(model.fixture.quire) : model.fixture.file;
 	assert_int_equal(mm_alloc(model.fixture.quire, "model", NULL, &model.mm), 0);
-	model.map = map_memory(&model, QUIRE_MAP_SHARED, model.file);
-	model.anon = map_memory(&model, QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL);
+	model.map = map_anywhere(model.mm, MAX_SIZE, QUIRE_MAP_SHARED, model.file);
+	model.anon =
+		map_anywhere(model.mm, MAX_SIZE, QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL);
 	for (int step = 0; step < STEPS; step++) {
 		model_step(&model);
 		check_model(&model);

@@ -66,6 +66,8 @@ void file_fixture_check(struct file_fixture *fixture);
 /* Drops what is clean and unused from the cache. */
 void file_fixture_evict(struct file_fixture *fixture);
 
+/* do_mmap() wherever there is room, readable and writable. */
+uint64_t map_anywhere(struct mm_struct *mm, uint64_t bytes, uint32_t flags, struct file *file);
 /* Fails the test unless the whole of the range reads so. */
 void assert_file_bytes(struct file *file, uint64_t offset, uint64_t bytes,
 		       uint8_t (*expected)(uint64_t offset));

@@ -26,20 +26,6 @@ struct user_fixture {
 	uint64_t map;  /* the file, shared */
 };
 
-static uint64_t map(struct user_fixture *fixture, uint64_t bytes, uint32_t flags, struct file *file)
-{
-	const struct mmap_request request = {
-		.length = bytes,
-		.prot = QUIRE_PROT_READ | QUIRE_PROT_WRITE,
-		.flags = flags,
-		.file = file,
-	};
-	int64_t address = do_mmap(fixture->mm, &request);
-
-	assert_true(address > 0);
-	return (uint64_t)address;
-}
-
 static int setup(void **state)
 {
 	struct user_fixture *fixture = calloc(1, sizeof(*fixture));
@@ -47,8 +33,8 @@ static int setup(void **state)
 
 	file_fixture_setup(&fixture->base, MEMORY, SIZE, 4 * PAGE_SIZE);
 	assert_int_equal(mm_alloc(fixture->base.quire, "user", NULL, &fixture->mm), 0);
-	fixture->map = map(fixture, SIZE, QUIRE_MAP_SHARED, fixture->base.file);
-	anon = map(fixture, 2 * SIZE, QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL);
+	fixture->map = map_anywhere(fixture->mm, SIZE, QUIRE_MAP_SHARED, fixture->base.file);
+	anon = map_anywhere(fixture->mm, 2 * SIZE, QUIRE_MAP_PRIVATE | QUIRE_MAP_ANONYMOUS, NULL);
 	assert_int_equal(do_munmap(fixture->mm, anon + SIZE, SIZE), 0);
 	fixture->anon = anon;
 	*state = fixture;

@@ -6,6 +6,7 @@
 #include "core/frame/frame.h"
 
 #include "base/fail.h"
+#include "core/frame/taken_test.h"
 #include "core/instance/test_instance.h"
 
 #include <setjmp.h>
@@ -22,28 +23,17 @@ static void count_call(void *context)
 	++*(uint64_t *)context;
 }
 
-/* Takes all frames that `gfp` gives; they hang in pages[]. */
-static uint32_t take_all(struct test_instance *test, uint32_t gfp, struct page **pages)
+static void take_all(struct test_instance *test, struct taken *taken, uint32_t gfp)
 {
-	uint32_t count = 0;
-
-	while (count < FRAMES && (pages[count] = alloc_page(test->quire, gfp)))
-		count++;
-	return count;
-}
-
-static void give_back(struct test_instance *test, struct page **pages, uint32_t count)
-{
-	while (count)
-		put_page(test->quire, pages[--count]);
+	while (take(test->quire, taken, gfp))
+		;
 }
 
 static void low_memory_calls_for_reclaim(void **state)
 {
-	struct page *pages[FRAMES];
+	struct taken taken = {.count = 0};
 	struct test_instance test;
 	uint64_t calls = 0, before;
-	uint32_t count = 0;
 
 	(void)state;
 	test_instance_create(&test, (struct quire_params){
@@ -52,33 +42,31 @@ static void low_memory_calls_for_reclaim(void **state)
 				    });
 	while (!zone_below(&test.quire->zone, WMARK_LOW)) {
 		assert_int_equal(calls, 0);
-		pages[count] = alloc_page(test.quire, GFP_NOWAIT);
-		assert_non_null(pages[count++]);
+		assert_true(take(test.quire, &taken, GFP_NOWAIT));
 	}
 	assert_int_equal(calls, 1);
 	/* A failed allocation tells it too. */
-	count += take_all(&test, GFP_NOWAIT, pages + count);
+	take_all(&test, &taken, GFP_NOWAIT);
 	before = calls;
 	assert_null(alloc_page(test.quire, GFP_NOWAIT));
 	assert_int_equal(calls, before + 1);
-	give_back(&test, pages, count);
+	give_back(test.quire, &taken);
 	assert_int_equal(zone_nr_free(&test.quire->zone), test.frames_free);
 	test_instance_destroy(&test);
 }
 
 static void gives_up_without_anything_to_reclaim(void **state)
 {
-	struct page *pages[FRAMES];
+	struct taken taken = {.count = 0};
 	struct test_instance test;
-	uint32_t count;
 
 	(void)state;
 	test_instance_create(&test, (struct quire_params){.memory = MEMORY});
-	count = take_all(&test, GFP_RECLAIM, pages);
-	assert_int_equal(count, test.frames_free - test.quire->zone.watermark[WMARK_MIN]);
+	take_all(&test, &taken, GFP_RECLAIM);
+	assert_int_equal(taken.count, test.frames_free - test.quire->zone.watermark[WMARK_MIN]);
 	assert_null(alloc_page(test.quire, GFP_RECLAIM | GFP_QUIET_RETRY));
 	assert_null(alloc_folio(test.quire, MAX_ORDER, GFP_RECLAIM | GFP_RESERVE));
-	give_back(&test, pages, count);
+	give_back(test.quire, &taken);
 	test_instance_destroy(&test);
 }
 
@@ -87,11 +75,11 @@ static void reclaims_for_an_allocation(void **state)
 	enum {
 		TOUCHED = 150
 	};
-	struct page *pages[FRAMES];
+	struct taken taken = {.count = 0};
 	struct test_instance test;
 	quire_mm *mm;
 	uint64_t address;
-	uint32_t count, error = 0;
+	uint32_t error = 0;
 
 	(void)state;
 	test_instance_create(&test, (struct quire_params){.memory = MEMORY});
@@ -105,13 +93,11 @@ static void reclaims_for_an_allocation(void **state)
 		assert_int_equal(error, 0);
 	}
 
-	count = take_all(&test, GFP_NOWAIT, pages);
-	for (uint32_t i = 0; i < TOUCHED / 2; i++) {
-		pages[count] = alloc_page(test.quire, GFP_RECLAIM | GFP_ZERO);
-		assert_non_null(pages[count++]);
-	}
+	take_all(&test, &taken, GFP_NOWAIT);
+	for (uint32_t i = 0; i < TOUCHED / 2; i++)
+		assert_true(take(test.quire, &taken, GFP_RECLAIM | GFP_ZERO));
 	assert_true(stat_read(&test.quire->events, EVENT_SWAP_OUT) >= TOUCHED / 2);
-	give_back(&test, pages, count);
+	give_back(test.quire, &taken);
 	for (uint32_t i = 0; i < TOUCHED; i++) {
 		assert_int_equal(test_load(mm, address + i * PAGE_SIZE, &error), (uint8_t)i);
 		assert_int_equal(error, 0);

@@ -6,6 +6,7 @@
 #include "core/frame/frame.h"
 
 #include "base/fail.h"
+#include "core/frame/taken_test.h"
 #include "core/instance/test_instance.h"
 
 #include <errno.h>
@@ -24,29 +25,14 @@
 #define MEMORY (SECTIONS * SECTION + 5 * PAGE_SIZE)
 #define PAGES (MEMORY >> PAGE_SHIFT)
 
-struct taken {
-	struct page *pages[PAGES];
-	uint32_t count;
-};
-
 static struct quire_params params(void)
 {
 	return (struct quire_params){.memory = MEMORY, .section = SECTION};
 }
 
-static bool take(struct test_instance *test, struct taken *taken, uint32_t gfp)
+static void give_all_back(struct test_instance *test, struct taken *taken)
 {
-	struct page *page = alloc_page(test->quire, gfp);
-
-	if (page)
-		taken->pages[taken->count++] = page;
-	return page;
-}
-
-static void give_back(struct test_instance *test, struct taken *taken)
-{
-	while (taken->count)
-		put_page(test->quire, taken->pages[--taken->count]);
+	give_back(test->quire, taken);
 	assert_int_equal(zone_nr_free(&test->quire->zone), test->frames_free);
 }
 
@@ -76,20 +62,20 @@ static void comes_online_as_needed(void **state)
 	assert_int_equal(test.frames_free, PAGES - 1);
 	assert_false(zone_below(&test.quire->zone, WMARK_HIGH));
 	while (taken.count < SECTION_PAGES - 1) {
-		assert_true(take(&test, &taken, GFP_NOWAIT));
+		assert_true(take(test.quire, &taken, GFP_NOWAIT));
 		assert_int_equal(online(&test), SECTION);
 		assert_int_equal(zone_nr_free(&test.quire->zone), PAGES - 1 - taken.count);
 	}
-	assert_true(take(&test, &taken, GFP_NOWAIT));
+	assert_true(take(test.quire, &taken, GFP_NOWAIT));
 	assert_int_equal(online(&test), 2 * SECTION);
 	check_zone(&test);
-	while (take(&test, &taken, GFP_NOWAIT | GFP_RESERVE))
+	while (take(test.quire, &taken, GFP_NOWAIT | GFP_RESERVE))
 		;
 	assert_int_equal(online(&test), MEMORY);
 	assert_int_equal(taken.count, PAGES - 1);
 	assert_int_equal(stat_read(&test.quire->events, EVENT_RECLAIM_DIRECT), 0);
 	check_zone(&test);
-	give_back(&test, &taken);
+	give_all_back(&test, &taken);
 	test_instance_destroy(&test);
 }
 
@@ -100,10 +86,10 @@ static void watermarks_count_all_memory(void **state)
 
 	(void)state;
 	test_instance_create(&test, params());
-	while (take(&test, &taken, GFP_NOWAIT))
+	while (take(test.quire, &taken, GFP_NOWAIT))
 		;
 	assert_int_equal(taken.count, PAGES - 1 - test.quire->zone.watermark[WMARK_MIN]);
-	give_back(&test, &taken);
+	give_all_back(&test, &taken);
 	test_instance_destroy(&test);
 }
 
@@ -135,18 +121,18 @@ static void section_may_fail(void **state)
 	(void)state;
 	test_instance_create(&test, params());
 	quire_fail_arm(FAIL_MACHINE, 1, true);
-	while (take(&test, &taken, GFP_NOWAIT | GFP_RESERVE))
+	while (take(test.quire, &taken, GFP_NOWAIT | GFP_RESERVE))
 		;
 	assert_true(quire_fail_disarm());
 	assert_int_equal(taken.count, SECTION_PAGES - 1);
 	assert_int_equal(zone_nr_free(&test.quire->zone), 0);
 	assert_true(zone_below(&test.quire->zone, WMARK_MIN));
 	check_zone(&test);
-	assert_false(take(&test, &taken, GFP_NOWAIT | GFP_RESERVE));
+	assert_false(take(test.quire, &taken, GFP_NOWAIT | GFP_RESERVE));
 	assert_int_equal(online(&test), SECTION);
-	assert_true(take(&test, &taken, GFP_RECLAIM));
+	assert_true(take(test.quire, &taken, GFP_RECLAIM));
 	assert_int_equal(online(&test), 2 * SECTION);
-	give_back(&test, &taken);
+	give_all_back(&test, &taken);
 	test_instance_destroy(&test);
 }
 
@@ -182,7 +168,7 @@ static void *take_everything(void *argument)
 {
 	struct taker *taker = argument;
 
-	while (take(taker->test, &taker->taken, GFP_NOWAIT))
+	while (take(taker->test->quire, &taker->taken, GFP_NOWAIT))
 		;
 	return NULL;
 }

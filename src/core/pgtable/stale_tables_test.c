@@ -6,6 +6,7 @@
  */
 #include "core/pgtable/stale_tables.h"
 
+#include "core/frame/taken_test.h"
 #include "core/instance/test_instance.h"
 
 #include <setjmp.h>
@@ -90,6 +91,14 @@ static void unmap_page(struct mm_struct *mm, uint64_t address)
 	assert_int_equal(quire_munmap(mm, address, PAGE_SIZE), 0);
 }
 
+/* Stale tables are what a page leaves. */
+static void create_with_stale(struct test_instance *test, struct mm_struct **mm)
+{
+	create(test, mm);
+	map_page(*mm, BASE);
+	unmap_page(*mm, BASE);
+}
+
 static void waits_until_there_are_many(void **state)
 {
 	struct test_instance test;
@@ -145,48 +154,39 @@ static void slot_gets_a_new_table_meanwhile(void **state)
 
 static void forgets_before_it_reclaims(void **state)
 {
-	static struct page *pages[MEMORY >> PAGE_SHIFT];
+	struct taken taken = {.count = 0};
 	struct test_instance test;
 	struct mm_struct *mm;
-	uint32_t count = 0;
 
 	(void)state;
-	create(&test, &mm);
-	map_page(mm, BASE);
-	unmap_page(mm, BASE);
-	while ((pages[count] = alloc_page(test.quire, GFP_NOWAIT | GFP_RESERVE)))
-		count++;
+	create_with_stale(&test, &mm);
+	while (take(test.quire, &taken, GFP_NOWAIT | GFP_RESERVE))
+		;
 	assert_int_equal(forgetful.calls, 0);
-	pages[count] = alloc_page(test.quire, GFP_RECLAIM | GFP_RESERVE);
-	assert_non_null(pages[count++]);
+	assert_true(take(test.quire, &taken, GFP_RECLAIM | GFP_RESERVE));
 	assert_int_equal(forgetful.calls, 1);
 	assert_int_equal(stat_read(&test.quire->events, EVENT_RECLAIM_DIRECT), 0);
-	while (count)
-		put_page(test.quire, pages[--count]);
+	give_back(test.quire, &taken);
 	quire_mm_exit(mm);
 	destroy(&test);
 }
 
 static void background_reclaim_forgets(void **state)
 {
-	static struct page *pages[MEMORY >> PAGE_SHIFT];
+	struct taken taken = {.count = 0};
 	struct test_instance test;
 	struct mm_struct *mm;
-	uint32_t count = 0;
 
 	(void)state;
-	create(&test, &mm);
-	map_page(mm, BASE);
-	unmap_page(mm, BASE);
+	create_with_stale(&test, &mm);
 	quire_balance(test.quire);
 	assert_int_equal(forgetful.calls, 0);
 	while (!zone_below(&test.quire->zone, WMARK_LOW))
-		assert_non_null(pages[count++] = alloc_page(test.quire, GFP_NOWAIT));
+		assert_true(take(test.quire, &taken, GFP_NOWAIT));
 	quire_balance(test.quire);
 	assert_int_equal(forgetful.calls, 1);
 	assert_int_equal(stale(&test), 0);
-	while (count)
-		put_page(test.quire, pages[--count]);
+	give_back(test.quire, &taken);
 	quire_mm_exit(mm);
 	destroy(&test);
 }

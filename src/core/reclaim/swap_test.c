@@ -35,6 +35,12 @@ static void begin(struct fixture *f)
 	f->quire = f->test.quire;
 }
 
+static void end(struct fixture *f, quire_mm *mm)
+{
+	quire_mm_exit(mm);
+	test_instance_destroy(&f->test);
+}
+
 static struct quire_store *memory_store(uint64_t pages)
 {
 	struct quire_store *store;
@@ -193,6 +199,13 @@ static void store_pages(quire_mm *mm, uint64_t base, uint64_t pages)
 		test_store(mm, base + (i << PAGE_SHIFT), byte_of(i), NULL);
 }
 
+/* From page `first` of the mapping on. */
+static void expect_pages(quire_mm *mm, uint64_t base, uint64_t first, uint64_t pages)
+{
+	for (uint64_t i = first; i < pages; i++)
+		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), byte_of(i));
+}
+
 static void pageout(quire_mm *mm, uint64_t base, uint64_t pages)
 {
 	assert_int_equal(quire_madvise(mm, base, pages << PAGE_SHIFT, QUIRE_MADV_PAGEOUT), 0);
@@ -223,8 +236,7 @@ static void free_clusters_are_discarded(void **state)
 	for (uint64_t i = 0; i < SWAP_CLUSTER; i++)
 		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL),
 				 SWAP_CLUSTER + i + 1);
-	quire_mm_exit(mm);
-	test_instance_destroy(&f.test);
+	end(&f, mm);
 }
 
 /* Pages that lie together come back with fewer requests than pages. */
@@ -260,8 +272,7 @@ static void neighbours_are_read_ahead(void **state)
 	assert_int_equal(stat_read(&f.quire->events, EVENT_SWAP_IN), 2 * pages);
 	/* Unchanged pages were evicted again without a write. */
 	assert_int_equal(stat_read(&f.quire->events, EVENT_SWAP_OUT), pages);
-	quire_mm_exit(mm);
-	test_instance_destroy(&f.test);
+	end(&f, mm);
 }
 
 static struct quire_store *begin_delayed(struct fixture *f, uint64_t pages, quire_mm **mm)
@@ -313,8 +324,7 @@ static void neighbours_are_written_together(void **state)
 	assert_true(quire_inject_calls(store, QUIRE_INJECT_WRITE) <= 4 + reclaimed / 8);
 	for (uint64_t i = 0; i < pages; i++)
 		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), byte_of(i));
-	quire_mm_exit(mm);
-	test_instance_destroy(&f.test);
+	end(&f, mm);
 }
 
 /* One bad slot fails the request that it is in; then each page goes alone, and only that one stays.
@@ -343,10 +353,8 @@ static void a_failed_request_is_tried_again_page_by_page(void **state)
 	assert_true(stat_read(&f.quire->events, EVENT_WRITE_ERROR) == pages + 1);
 	assert_true(quire_inject_calls(store, QUIRE_INJECT_WRITE) >= 1 + pages);
 	test_instance_check(&f.test);
-	for (uint64_t i = 0; i < pages; i++)
-		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), i + 1);
-	quire_mm_exit(mm);
-	test_instance_destroy(&f.test);
+	expect_pages(mm, base, 0, pages);
+	end(&f, mm);
 }
 
 /* Without memory for a request nothing is written, and nothing lost. */
@@ -371,10 +379,8 @@ static void pages_stay_without_memory_for_a_request(void **state)
 	assert_int_equal(swap_cached_pages(f.quire), 8);
 	test_instance_check(&f.test);
 	assert_int_equal(quire_reclaim(f.quire, NULL, 8), 8);
-	for (uint64_t i = 0; i < 8; i++)
-		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), i + 1);
-	quire_mm_exit(mm);
-	test_instance_destroy(&f.test);
+	expect_pages(mm, base, 0, 8);
+	end(&f, mm);
 }
 
 /* While their writes are under way pages are unmapped, yet at hand; after the end they are free. */
@@ -404,11 +410,9 @@ static void pages_under_writeback_can_be_used(void **state)
 	assert_int_equal(pages_in_memory(mm), 0);
 	assert_int_equal(test_load(mm, base, NULL), 1);
 	assert_int_equal(test_load(mm, base + PAGE_SIZE, NULL), 99);
-	for (uint64_t i = 2; i < 8; i++)
-		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), i + 1);
+	expect_pages(mm, base, 2, 8);
 	test_instance_check(&f.test);
-	quire_mm_exit(mm);
-	test_instance_destroy(&f.test);
+	end(&f, mm);
 }
 
 /* Advice starts the reads, few of them, and waits for none. */
@@ -440,11 +444,9 @@ static void willneed_starts_few_reads(void **state)
 		assert_int_equal(quire_mincore(mm, base, pages << PAGE_SHIFT, vector), 0);
 		for (uint64_t i = 0; i < pages; i++)
 			assert_int_equal(vector[i], 1);
-		for (uint64_t i = 0; i < pages; i++)
-			assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), i + 1);
+		expect_pages(mm, base, 0, pages);
 		assert_int_equal(quire_inject_calls(store, QUIRE_INJECT_READ), 2);
-		quire_mm_exit(mm);
-		test_instance_destroy(&f.test);
+		end(&f, mm);
 	}
 }
 
@@ -492,10 +494,8 @@ static void a_late_write_error_keeps_the_page(void **state)
 	assert_int_equal(test_load(mm, base, NULL), 1);
 	assert_int_equal(quire_reclaim(f.quire, NULL, 3), 3);
 	assert_int_equal(stat_read(&f.quire->events, EVENT_SWAP_OUT), 3);
-	for (uint64_t i = 0; i < 4; i++)
-		assert_int_equal(test_load(mm, base + (i << PAGE_SHIFT), NULL), i + 1);
-	quire_mm_exit(mm);
-	test_instance_destroy(&f.test);
+	expect_pages(mm, base, 0, 4);
+	end(&f, mm);
 }
 
 static void swap_is_freed_by_writing_to_the_page(void **state)
@@ -521,8 +521,7 @@ static void swap_is_freed_by_writing_to_the_page(void **state)
 	test_instance_check(&f.test);
 	assert_int_equal(quire_munmap(mm, base, 4 * PAGE_SIZE), 0);
 	assert_int_equal(swap_free_slots(f.quire), 64);
-	quire_mm_exit(mm);
-	test_instance_destroy(&f.test);
+	end(&f, mm);
 }
 
 static void validation_finds_a_use_too_many(void **state)

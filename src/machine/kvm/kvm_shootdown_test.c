@@ -52,114 +52,84 @@ GUEST_CODE(hammer, "1: mov $4096, %ebp\n"
 		   "jmp 1b\n");
 extern const uint8_t guest_hammer_next[];
 
-/* Whether each program has called `calls` times. */
-static bool have_done(struct runners *runners, uint64_t calls)
+/*
+ * Runs the program from `start` until it has made its system calls, or with 0 until it is stopped.
+ * In the latter case it is the hammer, which meets faults that Quire cannot serve, as the test
+ * provokes them.
+ */
+static void run_program(struct runner *runner, const struct kvm_regs *start, uint64_t calls)
 {
-	for (uint32_t i = 0; i < runners->count; i++)
-		if (atomic_load(&runners->runner[i].done) < calls && !runners->runner[i].errors)
-			return false;
-	return true;
-}
-
-/* The runner's CPU, at the start of the program; NULL, which is an error of the runner's. */
-static struct kvm_cpu *begin(struct runner *runner)
-{
-	struct kvm_cpu *cpu;
-
-	if (kvm_cpu_create(runner->f->machine, &cpu)) {
-		runner->errors++;
-		return NULL;
-	}
-	kvm_cpu_switch(cpu, runner->f->mm);
-	kvm_cpu_regs(cpu)->rip = runner->f->code;
-	return cpu;
-}
-
-static void end(struct kvm_cpu *cpu)
-{
-	kvm_cpu_switch(cpu, NULL);
-	kvm_cpu_destroy(cpu);
-}
-
-/* A fault that Quire cannot serve: one that the test provokes, or an error. */
-static void skip_access(struct runner *runner, struct kvm_cpu *cpu, enum quire_signal signal)
-{
-	if (signal == QUIRE_SEGV_MAPERR || signal == QUIRE_SEGV_ACCERR)
-		kvm_cpu_regs(cpu)->rip =
-			runner->f->code + (uint64_t)(guest_hammer_next - guest_hammer_start);
-	else
-		runner->errors++;
-}
-
-static void *hammer(void *argument)
-{
-	struct runner *runner = argument;
 	struct fixture *f = runner->f;
 	struct kvm_cpu_exit exit;
 	enum quire_signal signal;
 	struct kvm_regs *regs;
-	struct kvm_cpu *cpu = begin(runner);
+	struct kvm_cpu *cpu;
 
-	if (!cpu)
-		return NULL;
+	if (kvm_cpu_create(f->machine, &cpu)) {
+		runner->errors++;
+		return;
+	}
+	kvm_cpu_switch(cpu, f->mm);
 	regs = kvm_cpu_regs(cpu);
-	regs->rdi = runner->base;
-	regs->rsi = runner->pages * PAGE_SIZE - 8;
-	regs->rbx = runner->number * 0x9e3779b97f4a7c15;
-	while (!runner->errors && !atomic_load(runner->stop)) {
+	regs->rip = f->code;
+	regs->rdi = start->rdi;
+	regs->rsi = start->rsi;
+	regs->rbx = start->rbx;
+	regs->r8 = start->r8;
+	while (!runner->errors && (calls ? runner->done < calls : !atomic_load(runner->stop))) {
 		kvm_cpu_run(cpu, &exit);
 		if (exit.reason == KVM_CPU_SYSCALL)
 			runner->done++;
 		else if (exit.reason != KVM_CPU_FAULT)
 			runner->errors++;
 		/* The raw pages are in no VMA; they come back by themselves. */
-		else if (runner->base != RAW_BASE || exit.address - RAW_BASE > regs->rsi)
-			if (quire_handle_fault(f->mm, exit.address, exit.access, &signal))
-				skip_access(runner, cpu, signal);
+		else if (exit.address - RAW_BASE < RAW_PAGES * PAGE_SIZE ||
+			 !quire_handle_fault(f->mm, exit.address, exit.access, &signal))
+			continue;
+		else if (!calls && (signal == QUIRE_SEGV_MAPERR || signal == QUIRE_SEGV_ACCERR))
+			regs->rip = f->code + (uint64_t)(guest_hammer_next - guest_hammer_start);
+		else
+			runner->errors++;
 	}
-	end(cpu);
+	kvm_cpu_switch(cpu, NULL);
+	kvm_cpu_destroy(cpu);
+}
+
+static void *hammer(void *argument)
+{
+	struct runner *runner = argument;
+
+	run_program(runner,
+		    &(struct kvm_regs){
+			    .rdi = runner->base,
+			    .rsi = runner->pages * PAGE_SIZE - 8,
+			    .rbx = runner->number * 0x9e3779b97f4a7c15,
+		    },
+		    0);
 	return NULL;
 }
 
 static void frames_are_quiet_after_revocation(void **state)
 {
-	struct runners runners = {.count = THREADS};
-	struct page *pages[RAW_PAGES];
+	struct runners runners = {.count = THREADS, .rounds = ROUNDS, .enough = CALLS};
 	struct fixture f;
-	struct prng prng;
 
 	(void)state;
 	fixture_create(&f, 4 << 20);
 	load_code(&f, f.cpu, CODE(hammer));
-	map_raw(f.mm, pages);
-	start(&runners, &f, hammer, RAW_BASE, RAW_PAGES);
-	prng_seed(&prng, 9);
-	for (uint32_t round = 0; round < ROUNDS && !have_done(&runners, CALLS); round++)
-		revoke_raw(f.mm, pages, &prng);
-	stop(&runners);
-	unmap_raw(f.mm, pages);
+	revoke_under(&runners, &f, f.mm, hammer);
 	fixture_destroy(&f);
 }
 
 static void mappings_change_under_accesses(void **state)
 {
-	enum {
-		PAGES = 8
-	};
-	struct runners runners = {.count = THREADS};
+	struct runners runners = {.count = THREADS, .rounds = ROUNDS, .enough = CALLS};
 	struct fixture f;
-	struct prng prng;
-	uint64_t base;
 
 	(void)state;
 	fixture_create(&f, 4 << 20);
 	load_code(&f, f.cpu, CODE(hammer));
-	base = fixture_mmap(&f, PAGES, QUIRE_PROT_READ | QUIRE_PROT_WRITE);
-	start(&runners, &f, hammer, base, PAGES);
-	prng_seed(&prng, 10);
-	for (uint32_t round = 0; round < ROUNDS && !have_done(&runners, CALLS); round++)
-		change_mapping(f.mm, base, PAGES, &prng);
-	stop(&runners);
+	change_mappings_under(&runners, &f, f.mm, hammer);
 	fixture_destroy(&f);
 }
 
@@ -185,40 +155,26 @@ GUEST_CODE(sweep, "1: mov %rdi, %rdx\n"
 static void *sweep(void *argument)
 {
 	struct runner *runner = argument;
-	struct fixture *f = runner->f;
-	struct kvm_cpu_exit exit;
-	enum quire_signal signal;
-	struct kvm_regs *regs;
-	struct kvm_cpu *cpu = begin(runner);
 
-	if (!cpu)
-		return NULL;
-	regs = kvm_cpu_regs(cpu);
-	regs->rdi = runner->base + 8 * (runner->number - 1);
-	regs->rsi = runner->base + runner->pages * PAGE_SIZE;
-	regs->r8 = 8 * 31;
-	while (!runner->errors && runner->done < 6) {
-		kvm_cpu_run(cpu, &exit);
-		if (exit.reason == KVM_CPU_SYSCALL)
-			runner->done++;
-		else if (exit.reason != KVM_CPU_FAULT ||
-			 quire_handle_fault(f->mm, exit.address, exit.access, &signal))
-			runner->errors++;
-	}
-	end(cpu);
+	run_program(runner,
+		    &(struct kvm_regs){
+			    .rdi = runner->base + 8 * (runner->number - 1),
+			    .rsi = runner->base + runner->pages * PAGE_SIZE,
+			    .r8 = 8 * 31,
+		    },
+		    6);
 	return NULL;
 }
 
 static void eviction_loses_nothing(void **state)
 {
 	struct runners runners = {.count = THREADS};
-	struct quire_stat stat;
 	struct fixture f;
 
 	(void)state;
 	fixture_create(&f, 1 << 20);
 	load_code(&f, f.cpu, CODE(sweep));
-	evict_under(&runners, &f, f.mm, sweep, &stat);
+	evict_under(&runners, &f, f.mm, sweep);
 	fixture_destroy(&f);
 }
 

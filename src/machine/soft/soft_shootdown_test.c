@@ -62,19 +62,11 @@ static void *hammer_raw(void *argument)
 static void frames_are_quiet_after_revocation(bool fenced, uint32_t rounds)
 {
 	struct soft_params params = {.fenced = fenced};
-	struct runners runners = {.count = THREADS};
-	struct page *pages[RAW_PAGES];
+	struct runners runners = {.count = THREADS, .rounds = rounds};
 	struct fixture f;
-	struct prng prng;
 
 	fixture_create(&f, &params, 4 << 20);
-	map_raw(f.mm, pages);
-	start(&runners, &f, hammer_raw, RAW_BASE, RAW_PAGES);
-	prng_seed(&prng, 9);
-	for (uint32_t round = 0; round < rounds; round++)
-		revoke_raw(f.mm, pages, &prng);
-	stop(&runners);
-	unmap_raw(f.mm, pages);
+	revoke_under(&runners, &f, f.mm, hammer_raw);
 	fixture_destroy(&f);
 }
 
@@ -122,22 +114,12 @@ static void *hammer_mapped(void *argument)
 
 static void mappings_change_under_accesses(void **state)
 {
-	enum {
-		PAGES = 8
-	};
-	struct runners runners = {.count = THREADS};
+	struct runners runners = {.count = THREADS, .rounds = 1500};
 	struct fixture f;
-	struct prng prng;
-	uint64_t base;
 
 	(void)state;
 	fixture_create(&f, NULL, 4 << 20);
-	base = fixture_mmap(&f, PAGES);
-	start(&runners, &f, hammer_mapped, base, PAGES);
-	prng_seed(&prng, 10);
-	for (uint32_t round = 0; round < 1500; round++)
-		change_mapping(f.mm, base, PAGES, &prng);
-	stop(&runners);
+	change_mappings_under(&runners, &f, f.mm, hammer_mapped);
 	fixture_destroy(&f);
 }
 
@@ -229,12 +211,11 @@ out:
 static void eviction_loses_nothing(void **state)
 {
 	struct runners runners = {.count = THREADS};
-	struct quire_stat stat;
 	struct fixture f;
 
 	(void)state;
 	fixture_create(&f, NULL, 1 << 20);
-	evict_under(&runners, &f, f.mm, keep_own_words, &stat);
+	evict_under(&runners, &f, f.mm, keep_own_words);
 	fixture_destroy(&f);
 }
 

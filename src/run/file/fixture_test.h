@@ -6,7 +6,6 @@
 #ifndef QUIRE_RUN_FILE_FIXTURE_TEST_H
 #define QUIRE_RUN_FILE_FIXTURE_TEST_H
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -25,6 +24,7 @@
 #include "core/instance/test_instance.h"
 #include "run/file/mapped_file.h"
 #include "run/syscall/table.h"
+#include "store/store_test.h"
 
 /* Where Quire's own descriptors begin in the test. */
 #define TEST_FD_BASE 200
@@ -35,23 +35,11 @@ struct run_fixture {
 	struct process process;
 	struct thread thread;
 	uint64_t user; /* USER_PAGES pages of the program */
-	uint32_t descriptors;
+	uint32_t open_files;
 };
 
 #define USER_PAGES 160
 #define USER_BYTES (USER_PAGES * PAGE_SIZE)
-
-static inline uint32_t open_descriptors(void)
-{
-	DIR *directory = opendir("/proc/self/fd");
-	uint32_t count = 0;
-
-	assert_non_null(directory);
-	while (readdir(directory))
-		count++;
-	closedir(directory);
-	return count;
-}
 
 /* The program's system call: a value or -errno. */
 static inline int64_t call_with(struct run_fixture *fixture, int64_t number, const uint64_t args[6])
@@ -69,7 +57,7 @@ static inline void run_fixture_setup(struct run_fixture *fixture, uint64_t memor
 	int64_t address;
 
 	memset(fixture, 0, sizeof(*fixture));
-	fixture->descriptors = open_descriptors();
+	fixture->open_files = test_open_files();
 	test_instance_create(&fixture->test, (struct quire_params){.memory = memory});
 	fixture->run.quire = fixture->test.quire;
 	fixture->run.fd_base = TEST_FD_BASE;
@@ -96,7 +84,7 @@ static inline void run_fixture_teardown(struct run_fixture *fixture)
 	/* It counts what was allocated before it was made. */
 	fixture->run.files = NULL;
 	test_instance_destroy(&fixture->test);
-	assert_int_equal(open_descriptors(), fixture->descriptors);
+	assert_int_equal(test_open_files(), fixture->open_files);
 }
 
 /* A file without a name, of `bytes` bytes: byte i is (i * 7) & 255. */
