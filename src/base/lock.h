@@ -101,11 +101,6 @@ static inline void lock_rank_note(uint32_t rank, enum lock_rank_how how)
 		lock_rank_push(rank, how);
 }
 
-static inline void lock_rank_acquire(enum lock_rank rank, bool nested_or_try)
-{
-	lock_rank_note(rank, nested_or_try ? LOCK_RANK_TRY : LOCK_RANK_ORDERED);
-}
-
 static inline void lock_rank_release(enum lock_rank rank)
 {
 	if (QUIRE_CHECK >= 1)
@@ -216,8 +211,6 @@ void read_lock(struct rwlock *lock);
 bool read_trylock(struct rwlock *lock);
 void read_unlock(struct rwlock *lock);
 void write_lock(struct rwlock *lock);
-/* As spin_lock_nested(). */
-void write_lock_nested(struct rwlock *lock);
 bool write_trylock(struct rwlock *lock);
 void write_unlock(struct rwlock *lock);
 /* Held by anyone, for reading or writing. */

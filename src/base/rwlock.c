@@ -111,24 +111,14 @@ void read_unlock(struct rwlock *lock)
 		wake_parked(lock);
 }
 
-static void write_lock_ranked(struct rwlock *lock, enum lock_rank_how how)
+void write_lock(struct rwlock *lock)
 {
-	lock_rank_note(lock->rank, how);
+	lock_rank_note(lock->rank, LOCK_RANK_ORDERED);
 	if (likely(write_acquire(lock)))
 		return;
 	atomic_fetch_add(&lock->writers_waiting, 1);
 	acquire_slow(lock, write_acquire, write_must_wait);
 	atomic_fetch_sub(&lock->writers_waiting, 1);
-}
-
-void write_lock(struct rwlock *lock)
-{
-	write_lock_ranked(lock, LOCK_RANK_ORDERED);
-}
-
-void write_lock_nested(struct rwlock *lock)
-{
-	write_lock_ranked(lock, LOCK_RANK_NESTED);
 }
 
 bool write_trylock(struct rwlock *lock)

@@ -25,11 +25,6 @@ static const struct vm_operations_struct special_mapping_ops = {
 	.may_split = refuse_split,
 };
 
-bool vma_is_special_mapping(const struct vm_area_struct *vma)
-{
-	return vma->vm_ops == &special_mapping_ops;
-}
-
 /* Every page gets its frame now. */
 static int fill_object(struct file *object, uint64_t pages)
 {

@@ -34,7 +34,5 @@ struct special_mapping {
  */
 int64_t install_special_mappings(struct mm_struct *mm, const struct special_mapping *mappings,
 				 uint32_t count, uint64_t hint);
-/* The VMA maps such an object. */
-bool vma_is_special_mapping(const struct vm_area_struct *vma);
 
 #endif

@@ -65,7 +65,6 @@ enum page_flag {
 	PG_reserved,       /* C: never freed (the zero page) */
 	PG_policy1,        /* L: replacement policy's own */
 	PG_policy2,        /* L: replacement policy's own */
-	PG_FLAGS
 };
 
 #define PAGE_MAPPING_ANON 1UL

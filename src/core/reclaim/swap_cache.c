@@ -7,6 +7,7 @@
  * write. Under the page lock, PG_swapcache and the entry do not change.
  */
 #include "core/file/filemap.h"
+#include "core/file/shmem.h"
 #include "core/reclaim/lruvec.h"
 #include "core/reclaim/swap_area.h"
 
@@ -211,7 +212,7 @@ bool shmem_move_to_swap(struct quire *quire, struct page *page)
 		return false;
 	swap_duplicate(quire, entry);
 	page_clear(page, PG_dirty);
-	if (filemap_remove_if_unused(page, xa_mk_value(entry.value))) {
+	if (filemap_remove_if_unused(page, swp_to_xa_entry(entry))) {
 		get_page(page);
 		page_set(page, PG_dirty);
 		mapping_stat_event(stat, MAPPING_WRITEBACK, 1);

@@ -68,13 +68,10 @@ struct vm_area_struct;
 #define VM_NOHUGEPAGE 0x40000000u
 #define VM_MERGEABLE 0x80000000u
 
-#define VM_MAYBE_GUARD \
-	((uint64_t)1 << 32) /* guard markers may be among the entries: fork copies \
-			     */
-#define VM_STACK_INCOMPLETE ((uint64_t)1 << 33) /* exec's temporary stack: may be moved */
-#define VM_HEAP ((uint64_t)1 << 34)             /* made by brk: counts as the heap in reports */
-#define VM_DROPPABLE ((uint64_t)1 << 40)        /* contents may go under pressure, never to swap */
-#define VM_SEALED ((uint64_t)1 << 42)           /* mseal: neither changed nor unmapped */
+#define VM_MAYBE_GUARD ((uint64_t)1 << 32) /* may have guard markers: fork copies entries */
+#define VM_HEAP ((uint64_t)1 << 34)        /* made by brk: counts as the heap in reports */
+#define VM_DROPPABLE ((uint64_t)1 << 40)   /* contents may go under pressure, never to swap */
+#define VM_SEALED ((uint64_t)1 << 42)      /* mseal: neither changed nor unmapped */
 
 #define VM_ACCESS_FLAGS (VM_READ | VM_WRITE | VM_EXEC)
 #define VM_SPECIAL (VM_IO | VM_DONTEXPAND | VM_PFNMAP | VM_MIXEDMAP)
