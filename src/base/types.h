@@ -51,4 +51,17 @@ static inline uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/* One more reference; false when the last one is gone already. */
+static inline bool get_unless_zero(_Atomic uint32_t *refcount)
+{
+	uint32_t count = atomic_load_explicit(refcount, memory_order_relaxed);
+
+	while (count)
+		if (atomic_compare_exchange_weak_explicit(refcount, &count, count + 1,
+							  memory_order_acq_rel,
+							  memory_order_relaxed))
+			return true;
+	return false;
+}
+
 #endif

@@ -44,19 +44,6 @@ struct file *file_alloc(struct inode *inode, uint32_t mode)
 	return file;
 }
 
-/* False: the handle is being closed. */
-static bool get_file_unless_closed(struct file *file)
-{
-	uint32_t count = atomic_load_explicit(&file->f_count, memory_order_relaxed);
-
-	while (count)
-		if (atomic_compare_exchange_weak_explicit(&file->f_count, &count, count + 1,
-							  memory_order_acq_rel,
-							  memory_order_relaxed))
-			return true;
-	return false;
-}
-
 struct file *file_share(struct inode *inode, uint32_t mode, const char *path)
 {
 	struct file *file, *found = NULL;
@@ -64,7 +51,7 @@ struct file *file_share(struct inode *inode, uint32_t mode, const char *path)
 	spin_lock(&inode->quire->inodes_lock);
 	list_for_each_entry (file, &inode->i_files, f_list) {
 		if (file->f_mode == mode && !strcmp(file->f_path, path) &&
-		    get_file_unless_closed(file)) {
+		    get_unless_zero(&file->f_count)) {
 			found = file;
 			break;
 		}

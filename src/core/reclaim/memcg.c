@@ -165,25 +165,13 @@ void memcg_get(struct mem_cgroup *memcg)
 	atomic_fetch_add_explicit(&memcg->refcount, 1, memory_order_relaxed);
 }
 
-static bool memcg_get_unless_zero(struct mem_cgroup *memcg)
-{
-	uint32_t count = atomic_load_explicit(&memcg->refcount, memory_order_relaxed);
-
-	while (count)
-		if (atomic_compare_exchange_weak_explicit(&memcg->refcount, &count, count + 1,
-							  memory_order_acq_rel,
-							  memory_order_relaxed))
-			return true;
-	return false;
-}
-
 struct mem_cgroup *memcg_find(struct quire *quire, uint64_t id)
 {
 	struct mem_cgroup *memcg;
 
 	spin_lock(&quire->group_lock);
 	memcg = xa_load(&quire->memcgs->ids, id);
-	if (memcg && !memcg_get_unless_zero(memcg))
+	if (memcg && !get_unless_zero(&memcg->refcount))
 		memcg = NULL;
 	spin_unlock(&quire->group_lock);
 	return memcg;
@@ -267,7 +255,7 @@ struct mem_cgroup *memcg_iter(struct mem_cgroup *root, struct mem_cgroup *previo
 	spin_lock(&quire->group_lock);
 	do {
 		next = next_in_tree(root, next);
-	} while (next && !memcg_get_unless_zero(next));
+	} while (next && !get_unless_zero(&next->refcount));
 	spin_unlock(&quire->group_lock);
 	memcg_put(previous);
 	return next;

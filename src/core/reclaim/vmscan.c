@@ -257,29 +257,29 @@ static uint64_t reclaim(struct scan_control *control)
 	return control->nr_reclaimed;
 }
 
-uint64_t try_to_free_pages(struct mem_cgroup *memcg, uint64_t pages)
+/* `once`: as in struct scan_control. */
+static uint64_t reclaim_group(struct mem_cgroup *memcg, uint64_t pages, bool once)
 {
 	struct scan_control control = {
 		.quire = memcg->quire,
 		.target = memcg,
 		.nr_to_reclaim = pages,
+		.once = once,
 	};
 
-	count_event(memcg->quire, EVENT_RECLAIM_DIRECT, 1);
 	return reclaim(&control);
+}
+
+uint64_t try_to_free_pages(struct mem_cgroup *memcg, uint64_t pages)
+{
+	count_event(memcg->quire, EVENT_RECLAIM_DIRECT, 1);
+	return reclaim_group(memcg, pages, false);
 }
 
 uint64_t try_to_free_pages_once(struct mem_cgroup *memcg, uint64_t pages)
 {
-	struct scan_control control = {
-		.quire = memcg->quire,
-		.target = memcg,
-		.nr_to_reclaim = pages,
-		.once = true,
-	};
-
 	count_event(memcg->quire, EVENT_RECLAIM_DIRECT, 1);
-	return reclaim(&control);
+	return reclaim_group(memcg, pages, true);
 }
 
 uint64_t reclaim_pages(struct quire *quire, struct list_head *pages)
@@ -298,14 +298,8 @@ uint64_t reclaim_pages(struct quire *quire, struct list_head *pages)
 
 static uint64_t reclaim_background(struct mem_cgroup *memcg, uint64_t pages)
 {
-	struct scan_control control = {
-		.quire = memcg->quire,
-		.target = memcg,
-		.nr_to_reclaim = pages,
-	};
-
 	count_event(memcg->quire, EVENT_RECLAIM_BACKGROUND, 1);
-	return reclaim(&control);
+	return reclaim_group(memcg, pages, false);
 }
 
 static uint64_t balance_frames(struct quire *quire)
