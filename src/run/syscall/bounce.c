@@ -44,11 +44,6 @@ void *bounce_alloc(struct bounce *bounce, uint64_t bytes)
 	return block->data;
 }
 
-static uint64_t as_number(const void *pointer)
-{
-	return (uint64_t)(uintptr_t)pointer;
-}
-
 uint64_t bounce_in(struct bounce *bounce, uint64_t address, uint64_t bytes)
 {
 	void *copy;

@@ -13,7 +13,8 @@
 #include "run/syscall/numbers.h"
 #include "run/user/user.h"
 
-/* Shared anonymous memory of the host process, as the links in /proc/self/map_files name it. */
+/* Shared anonymous memory of the host process, as the links in /proc/self/map_files name it: an
+ * arena that is mapped twice. */
 #define ARENA_LINK "/dev/zero (deleted)"
 /* More numbers than this in a row are never free among Quire's own, or nearly never. */
 #define PRIVATE_GAP 256
@@ -80,8 +81,7 @@ int64_t descriptor_link(int fd, char *target, size_t bytes)
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	length = host_syscall(__NR_readlink,
-			      (const uint64_t[6]){(uint64_t)(uintptr_t)link,
-						  (uint64_t)(uintptr_t)target, bytes - 1});
+			      (const uint64_t[6]){as_number(link), as_number(target), bytes - 1});
 	if (length >= 0)
 		target[length] = 0;
 	return length;
@@ -89,8 +89,7 @@ int64_t descriptor_link(int fd, char *target, size_t bytes)
 
 static bool host_status(int fd, struct stat *status)
 {
-	return !host_syscall(__NR_fstat,
-			     (const uint64_t[6]){(uint64_t)fd, (uint64_t)(uintptr_t)status});
+	return !host_syscall(__NR_fstat, (const uint64_t[6]){(uint64_t)fd, as_number(status)});
 }
 
 /* Whether one of the descriptors from `first` on is of this object, `except` apart. `gap` numbers

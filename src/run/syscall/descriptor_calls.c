@@ -200,7 +200,7 @@ static int64_t sys_pipe2(struct thread *thread, const uint64_t args[6])
 	/* Descriptors are not made for somebody who cannot be told of them. */
 	if (user_range(thread_mm(thread), args[0], sizeof(pair), true) < sizeof(pair))
 		return -EFAULT;
-	error = host_syscall(__NR_pipe2, (const uint64_t[6]){(uint64_t)(uintptr_t)pair, args[1]});
+	error = host_syscall(__NR_pipe2, (const uint64_t[6]){as_number(pair), args[1]});
 	return error ? error : give_fd_pair(thread, args[0], pair);
 }
 

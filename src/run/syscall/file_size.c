@@ -18,11 +18,6 @@
 /* Flag of pwritev2(2). */
 #define APPEND_FLAG 0x10
 
-static uint64_t as_number(const void *pointer)
-{
-	return (uint64_t)(uintptr_t)pointer;
-}
-
 static uint64_t size_limit(struct thread *thread)
 {
 	struct process *process = thread->process;

@@ -106,13 +106,13 @@ static int64_t call_ifconf(struct thread *thread, const uint64_t args[6])
 		return -EINVAL;
 	bytes = (uint64_t)given.ifc_len;
 	bounce_begin(&bounce, thread);
-	room = bounce_room(&bounce, (uint64_t)(uintptr_t)given.ifc_buf, &bytes);
+	room = bounce_room(&bounce, as_number(given.ifc_buf), &bytes);
 	request.ifc_buf = (char *)(uintptr_t)room;
 	request.ifc_len = (int)bytes;
-	result = call_with(&bounce, thread, args, (uint64_t)(uintptr_t)&request);
+	result = call_with(&bounce, thread, args, as_number(&request));
 	if (!result && bounce_pointer(room) &&
-	    copy_to_user(thread_mm(thread), (uint64_t)(uintptr_t)given.ifc_buf,
-			 bounce_pointer(room), min_u64((uint64_t)request.ifc_len, bytes)))
+	    copy_to_user(thread_mm(thread), as_number(given.ifc_buf), bounce_pointer(room),
+			 min_u64((uint64_t)request.ifc_len, bytes)))
 		result = -EFAULT;
 	if (!result &&
 	    copy_to_user(thread_mm(thread), args[2], &request.ifc_len, sizeof(request.ifc_len)))
@@ -154,7 +154,7 @@ static int64_t call_clone_range(struct thread *thread, const uint64_t args[6])
 
 	if (copy_from_user(thread_mm(thread), &range, args[2], sizeof(range)))
 		return -EFAULT;
-	return call_clone(thread, args, (uint64_t)range.src_fd, (uint64_t)(uintptr_t)&range);
+	return call_clone(thread, args, (uint64_t)range.src_fd, as_number(&range));
 }
 
 static int64_t sys_ioctl(struct thread *thread, const uint64_t args[6])

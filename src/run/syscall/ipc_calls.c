@@ -23,11 +23,6 @@
 #define MESSAGE_TYPE sizeof(long)
 #define IPC_64 0x100
 
-static uint64_t as_number(const void *pointer)
-{
-	return (uint64_t)(uintptr_t)pointer;
-}
-
 /* How many semaphores are in a set: the host knows. */
 static int64_t semaphores(uint64_t id)
 {
@@ -163,8 +158,8 @@ static int64_t sys_mq_notify(struct thread *thread, const uint64_t args[6])
 	bounce_begin(&bounce, thread);
 	if (event.sigev_notify == SIGEV_THREAD) {
 		error = check_fd(thread, event.sigev_signo);
-		event.sigev_value.sival_ptr = (void *)(uintptr_t)bounce_in(
-			&bounce, as_number(event.sigev_value.sival_ptr), BYTES_NOTIFY_COOKIE);
+		event.sigev_value.sival_ptr = as_pointer(bounce_in(
+			&bounce, as_number(event.sigev_value.sival_ptr), BYTES_NOTIFY_COOKIE));
 	}
 	if (error)
 		bounce.error = error;

@@ -41,8 +41,8 @@ static bool may_raise_limits(void)
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2] = {{0}};
 
-	return !host_syscall(__NR_capget, (const uint64_t[6]){(uint64_t)(uintptr_t)&header,
-							      (uint64_t)(uintptr_t)data}) &&
+	return !host_syscall(__NR_capget,
+			     (const uint64_t[6]){as_number(&header), as_number(data)}) &&
 	       data[0].effective & (1u << CAP_SYS_RESOURCE);
 }
 

@@ -32,16 +32,6 @@ struct message {
 	struct bounce bounce;
 };
 
-static uint64_t as_number(const void *pointer)
-{
-	return (uint64_t)(uintptr_t)pointer;
-}
-
-static void *as_pointer(uint64_t number)
-{
-	return (void *)(uintptr_t)number;
-}
-
 /* Copies [offset, offset + bytes) of the vector's memory; how much of it could be. */
 static uint64_t copy_vector(const struct message *message, uint64_t offset, char *buffer,
 			    uint64_t bytes, bool to_user)
@@ -318,13 +308,15 @@ static int64_t receive_prepared(struct message *message)
 	return socket_interrupted(message->fd, SO_RCVTIMEO, result);
 }
 
-/* A message of the program whose header stands at an address: its vector is copied in. */
-static int64_t with_header(struct message *message, const struct msghdr *header,
+/* A message of the program whose header stands at an address: header and vector are copied in. */
+static int64_t with_header(struct message *message, uint64_t address, struct msghdr *header,
 			   int64_t (*transfer)(struct message *message))
 {
 	struct iovec fast[USER_IOV_FAST];
 	int64_t result;
 
+	if (copy_from_user(message->bounce.mm, header, address, sizeof(*header)))
+		return -EFAULT;
 	if (header->msg_iovlen > IOV_MAX)
 		return -EMSGSIZE;
 	result = import_iovec(message->bounce.mm, as_number(header->msg_iov), header->msg_iovlen,
@@ -344,11 +336,7 @@ static int64_t send_header(struct thread *thread, uint64_t fd, uint64_t address,
 	struct msghdr header;
 	int64_t result = message_begin(&message, thread, fd, flags);
 
-	if (result)
-		return result;
-	if (copy_from_user(thread_mm(thread), &header, address, sizeof(header)))
-		return -EFAULT;
-	return with_header(&message, &header, send_prepared);
+	return result ? result : with_header(&message, address, &header, send_prepared);
 }
 
 static int64_t receive_header(struct thread *thread, uint64_t fd, uint64_t address, uint64_t flags)
@@ -357,11 +345,8 @@ static int64_t receive_header(struct thread *thread, uint64_t fd, uint64_t addre
 	struct msghdr header;
 	int64_t result = message_begin(&message, thread, fd, flags);
 
-	if (result)
-		return result;
-	if (copy_from_user(thread_mm(thread), &header, address, sizeof(header)))
-		return -EFAULT;
-	result = with_header(&message, &header, receive_prepared);
+	if (!result)
+		result = with_header(&message, address, &header, receive_prepared);
 	if (result < 0)
 		return result;
 	if (header.msg_name)

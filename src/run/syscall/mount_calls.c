@@ -29,7 +29,7 @@ static uint64_t mount_data(struct bounce *bounce, uint64_t address)
 	memset(copy, 0, PAGE_SIZE);
 	if (!copy_some_from_user(bounce->mm, copy, address, PAGE_SIZE))
 		return BAD_POINTER;
-	return (uint64_t)(uintptr_t)copy;
+	return as_number(copy);
 }
 
 static int64_t sys_mount(struct thread *thread, const uint64_t args[6])

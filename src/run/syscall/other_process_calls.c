@@ -19,11 +19,6 @@
 
 #define COPY_CHUNK 4096
 
-static uint64_t as_number(const void *pointer)
-{
-	return (uint64_t)(uintptr_t)pointer;
-}
-
 /* A process or any thread of it. */
 static bool is_self(uint64_t pid)
 {

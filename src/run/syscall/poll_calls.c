@@ -197,8 +197,7 @@ static int64_t sys_pselect6(struct thread *thread, const uint64_t args[6])
 	if (args[5] && copy_from_user(thread_mm(thread), &mask, args[5], sizeof(mask)))
 		return -EFAULT;
 	error = set_call_mask(thread, mask.address, mask.bytes, &mask.address);
-	return error ? error
-		     : select_on_host(thread, __NR_pselect6, args, (uint64_t)(uintptr_t)&mask);
+	return error ? error : select_on_host(thread, __NR_pselect6, args, as_number(&mask));
 }
 
 static int64_t epoll_with_mask(struct thread *thread, long number, const uint64_t args[6])

@@ -26,11 +26,6 @@
 #define SCTP_CONNECT_POINTER 111
 #define FILTER_INSTRUCTIONS 4096
 
-static uint64_t as_number(const void *pointer)
-{
-	return (uint64_t)(uintptr_t)pointer;
-}
-
 int64_t socket_option(int fd, int option)
 {
 	int value = 0;
@@ -114,23 +109,24 @@ static int64_t sys_accept4(struct thread *thread, const uint64_t args[6])
 	return accept_on_host(thread, args);
 }
 
+/* The address is not optional here. */
+static int64_t get_name(struct thread *thread, long number, const uint64_t args[6])
+{
+	if (!args[1])
+		return host_call_raw(thread, number,
+				     (const uint64_t[6]){args[0], BAD_POINTER, BAD_POINTER}, false);
+	return call_with_address(thread, number, (const uint64_t[4]){args[0], args[1], args[2], 0},
+				 false);
+}
+
 static int64_t sys_getsockname(struct thread *thread, const uint64_t args[6])
 {
-	/* The address is not optional here. */
-	if (!args[1])
-		return host_call_raw(thread, __NR_getsockname,
-				     (const uint64_t[6]){args[0], BAD_POINTER, BAD_POINTER}, false);
-	return call_with_address(thread, __NR_getsockname,
-				 (const uint64_t[4]){args[0], args[1], args[2], 0}, false);
+	return get_name(thread, __NR_getsockname, args);
 }
 
 static int64_t sys_getpeername(struct thread *thread, const uint64_t args[6])
 {
-	if (!args[1])
-		return host_call_raw(thread, __NR_getpeername,
-				     (const uint64_t[6]){args[0], BAD_POINTER, BAD_POINTER}, false);
-	return call_with_address(thread, __NR_getpeername,
-				 (const uint64_t[4]){args[0], args[1], args[2], 0}, false);
+	return get_name(thread, __NR_getpeername, args);
 }
 
 static int64_t sys_connect(struct thread *thread, const uint64_t args[6])

@@ -40,7 +40,7 @@ static int64_t restart_sleep(struct thread *thread)
 {
 	const struct timed_call call = thread->restart_timed;
 	const clockid_t clock = (clockid_t)call.args[0];
-	const uint64_t args[6] = {call.args[0], TIMER_ABSTIME, (uint64_t)(uintptr_t)&call.deadline};
+	const uint64_t args[6] = {call.args[0], TIMER_ABSTIME, as_number(&call.deadline)};
 	const int64_t result = host_call_raw(thread, __NR_clock_nanosleep, args, true);
 	struct timespec now, remain = call.deadline;
 
@@ -73,10 +73,10 @@ static int64_t sleep_on_host(struct thread *thread, const uint64_t args[4])
 	if (copy_from_user(thread_mm(thread), &request, args[2], sizeof(request)))
 		return -EFAULT;
 	remain = request;
-	result = host_call_raw(thread, __NR_clock_nanosleep,
-			       (const uint64_t[6]){args[0], args[1], (uint64_t)(uintptr_t)&request,
-						   (uint64_t)(uintptr_t)&remain},
-			       true);
+	result = host_call_raw(
+		thread, __NR_clock_nanosleep,
+		(const uint64_t[6]){args[0], args[1], as_number(&request), as_number(&remain)},
+		true);
 	if (result != -EINTR || args[1] & TIMER_ABSTIME)
 		return result;
 	return sleep_interrupted(thread, clock, args[3], &remain);

@@ -42,7 +42,7 @@ static int64_t call_with_args(struct thread *thread, long number, const uint64_t
 	given.value = get ? bounce_room(&bounce, copy, &bytes) : bounce_in(&bounce, copy, bytes);
 	if (bounce_pointer(given.value))
 		given.size = (uint32_t)bytes;
-	host_args[4] = (uint64_t)(uintptr_t)&given;
+	host_args[4] = as_number(&given);
 	result = bounce_call(&bounce, thread, number, host_args, false);
 	if (get && result > 0 && given.size &&
 	    copy_to_user(thread_mm(thread), copy, bounce_pointer(given.value),

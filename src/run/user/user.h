@@ -15,6 +15,18 @@
 
 struct page;
 
+/* A struct iovec of the program holds its addresses as pointers, and a call of the host gets
+ * Quire's as numbers. */
+static inline uint64_t as_number(const void *pointer)
+{
+	return (uint64_t)(uintptr_t)pointer;
+}
+
+static inline void *as_pointer(uint64_t number)
+{
+	return (void *)(uintptr_t)number;
+}
+
 /* All of it or -EFAULT (then a part may have been copied). */
 QUIRE_MUST_CHECK int copy_from_user(struct mm_struct *mm, void *to, uint64_t from, uint64_t bytes);
 QUIRE_MUST_CHECK int copy_to_user(struct mm_struct *mm, uint64_t to, const void *from,
