@@ -8,25 +8,22 @@
 #include "core/vma/mapping_stat.h"
 #include "run/report/tree.h"
 
-static json_t *number(uint64_t value)
-{
-	return json_integer((json_int_t)value);
-}
-
 static int append(void *context, const struct mapping_report *mapping)
 {
 	const uint64_t *events = mapping->events;
-	json_t *tree = json_pack(
-		"{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
-		mapping->name, "size_bytes", number(mapping->mapped * PAGE_SIZE), "resident_bytes",
-		number(mapping->resident * PAGE_SIZE), "peak_resident_bytes",
-		number(mapping->peak_resident * PAGE_SIZE), "minor_faults",
-		number(events[MAPPING_MINOR_FAULT]), "major_faults",
-		number(events[MAPPING_MAJOR_FAULT]), "copies", number(events[MAPPING_COPY]),
-		"swap_ins", number(events[MAPPING_SWAP_IN]), "evictions",
-		number(events[MAPPING_EVICTION]), "writebacks", number(events[MAPPING_WRITEBACK]),
-		"bytes_read", number(events[MAPPING_READ] * PAGE_SIZE), "bytes_written",
-		number(events[MAPPING_WRITEBACK] * PAGE_SIZE));
+	json_t *tree =
+		json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+			  mapping->name, "size_bytes", report_number(mapping->mapped * PAGE_SIZE),
+			  "resident_bytes", report_number(mapping->resident * PAGE_SIZE),
+			  "peak_resident_bytes", report_number(mapping->peak_resident * PAGE_SIZE),
+			  "minor_faults", report_number(events[MAPPING_MINOR_FAULT]),
+			  "major_faults", report_number(events[MAPPING_MAJOR_FAULT]), "copies",
+			  report_number(events[MAPPING_COPY]), "swap_ins",
+			  report_number(events[MAPPING_SWAP_IN]), "evictions",
+			  report_number(events[MAPPING_EVICTION]), "writebacks",
+			  report_number(events[MAPPING_WRITEBACK]), "bytes_read",
+			  report_number(events[MAPPING_READ] * PAGE_SIZE), "bytes_written",
+			  report_number(events[MAPPING_WRITEBACK] * PAGE_SIZE));
 
 	return tree && json_array_append_new(context, tree) == 0 ? 0 : -ENOMEM;
 }

@@ -16,14 +16,9 @@ static uint64_t load(const _Atomic uint64_t *counter)
 	return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-static json_t *number(uint64_t value)
-{
-	return json_integer((json_int_t)value);
-}
-
 static json_t *bytes_of_pages(uint64_t pages)
 {
-	return number(pages * PAGE_SIZE);
+	return report_number(pages * PAGE_SIZE);
 }
 
 static json_t *seconds(uint64_t ns)
@@ -44,14 +39,15 @@ static json_t *memory_tree(struct run *run, const struct quire_stat *stat)
 {
 	const struct mem_cgroup *root = run->quire->root_memcg;
 
-	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "budget_bytes",
-		bytes_of_pages(stat->frames), "free_bytes", bytes_of_pages(stat->frames_free),
-		"peak_bytes", bytes_of_pages(atomic_load(&root->peak)), "page_table_bytes",
-		bytes_of_pages(stat->page_tables), "metadata_bytes", number(stat->metadata_bytes),
-		"cached_bytes", bytes_of_pages(stat->cached), "dirty_bytes",
-		bytes_of_pages(stat->dirty), "swap_bytes", bytes_of_pages(stat->swap_slots),
-		"swap_used_bytes", bytes_of_pages(stat->swap_slots - stat->swap_free));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "budget_bytes",
+			 bytes_of_pages(stat->frames), "free_bytes",
+			 bytes_of_pages(stat->frames_free), "peak_bytes",
+			 bytes_of_pages(atomic_load(&root->peak)), "page_table_bytes",
+			 bytes_of_pages(stat->page_tables), "metadata_bytes",
+			 report_number(stat->metadata_bytes), "cached_bytes",
+			 bytes_of_pages(stat->cached), "dirty_bytes", bytes_of_pages(stat->dirty),
+			 "swap_bytes", bytes_of_pages(stat->swap_slots), "swap_used_bytes",
+			 bytes_of_pages(stat->swap_slots - stat->swap_free));
 }
 
 static json_t *events_tree(const struct quire_stat *stat)
@@ -84,7 +80,7 @@ static json_t *events_tree(const struct quire_stat *stat)
 	json_t *tree = json_object();
 
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
-		json_object_set_new(tree, events[i].name, number(events[i].value));
+		json_object_set_new(tree, events[i].name, report_number(events[i].value));
 	return tree;
 }
 
@@ -104,9 +100,9 @@ static json_t *syscalls_tree(const struct report *report, uint64_t *total_ns)
 		json_array_append_new(tree,
 				      json_pack("{s:I, s:s, s:o, s:o, s:o}", "number",
 						(json_int_t)i, "name", row ? row->name : "unknown",
-						"count", number(load(&call->count)), "errors",
-						number(load(&call->errors)), "seconds",
-						seconds(load(&call->ns))));
+						"count", report_number(load(&call->count)),
+						"errors", report_number(load(&call->errors)),
+						"seconds", seconds(load(&call->ns))));
 	}
 	return tree;
 }
@@ -127,9 +123,10 @@ json_t *report_tree(struct run *run, int status)
 		"exit", exit_tree(status), "seconds", seconds(now_ns() - report->start_ns),
 		"memory", memory_tree(run, &stat), "events", events_tree(&stat), "fault_seconds",
 		seconds(load(&report->fault_ns)), "syscall_seconds", seconds(syscall_ns), "exits",
-		number(load(&report->exits)), "fault_exits", number(load(&report->faults)),
-		"threads", number(load(&report->threads)), "signals",
-		number(load(&report->signals)), "unknown_syscalls",
-		number(load(&report->unknown_syscalls)), "mappings", report_mappings(run),
+		report_number(load(&report->exits)), "fault_exits",
+		report_number(load(&report->faults)), "threads",
+		report_number(load(&report->threads)), "signals",
+		report_number(load(&report->signals)), "unknown_syscalls",
+		report_number(load(&report->unknown_syscalls)), "mappings", report_mappings(run),
 		"syscalls", syscalls);
 }

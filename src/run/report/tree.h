@@ -17,6 +17,11 @@ json_t *report_tree(struct run *run, int status);
 /* The tree for people. */
 void report_print(const json_t *tree, FILE *stream);
 
+static inline json_t *report_number(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
 /* The array of the report's "mappings", for report_tree(). NULL: no memory. */
 json_t *report_mappings(struct run *run);
 

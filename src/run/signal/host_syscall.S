@@ -12,14 +12,8 @@
 
 	.text
 
-/* int64_t host_syscall(long nr, const uint64_t args[6]) */
-	.globl host_syscall_begin
-host_syscall_begin:
-	.globl host_syscall
-	.type host_syscall, @function
-	.p2align 4
-host_syscall:
-	.cfi_startproc
+/* The number (rdi) and arguments (at rsi) of a call to where the kernel takes them from. */
+	.macro load_call
 	mov %rdi, %rax
 	mov %rsi, %r11
 	mov 0(%r11), %rdi
@@ -28,6 +22,17 @@ host_syscall:
 	mov 24(%r11), %r10
 	mov 32(%r11), %r8
 	mov 40(%r11), %r9
+	.endm
+
+/* int64_t host_syscall(long nr, const uint64_t args[6]) */
+	.globl host_syscall_begin
+host_syscall_begin:
+	.globl host_syscall
+	.type host_syscall, @function
+	.p2align 4
+host_syscall:
+	.cfi_startproc
+	load_call
 	syscall
 	ret
 	.cfi_endproc
@@ -40,15 +45,8 @@ host_syscall:
 	.p2align 4
 host_syscall_checked:
 	.cfi_startproc
-	mov %rdi, %rax
-	mov %rsi, %r11
 	mov %rdx, %rcx
-	mov 0(%r11), %rdi
-	mov 8(%r11), %rsi
-	mov 16(%r11), %rdx
-	mov 24(%r11), %r10
-	mov 32(%r11), %r8
-	mov 40(%r11), %r9
+	load_call
 	.globl host_syscall_window
 host_syscall_window:
 	cmpl $0, (%rcx)
