@@ -68,6 +68,9 @@ static inline void run_fixture_setup(struct run_fixture *fixture, uint64_t memor
 	fixture->process.limits[RLIMIT_NOFILE].rlim_max = TEST_FD_BASE;
 	assert_int_equal(mm_alloc(fixture->run.quire, "run", NULL, &fixture->process.mm), 0);
 	fixture->thread.process = &fixture->process;
+	fixture->thread.tid = getpid();
+	list_init(&fixture->process.threads);
+	list_add_tail(&fixture->thread.list, &fixture->process.threads);
 	address = CALL(fixture, mmap, 0, USER_BYTES, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0);
 	assert_true(address > 0);
