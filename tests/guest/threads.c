@@ -505,6 +505,34 @@ static void case_own_descriptors(void)
 	close(loner.file);
 }
 
+/* Credentials are a thread's, as the kernel sees it. */
+static void *become_nobody(void *argument)
+{
+	const long nobody = 65534;
+	const long group = syscall(SYS_setresgid, nobody, nobody, nobody) ? getgid() : nobody;
+	const long user = syscall(SYS_setresuid, nobody, nobody, nobody) ? getuid() : nobody;
+	long *wrong = argument;
+
+	for (int i = 0; i < 10000; i++)
+		*wrong += syscall(SYS_getuid) != user || syscall(SYS_getgid) != group;
+	return NULL;
+}
+
+static void case_own_identity(void)
+{
+	const long user = syscall(SYS_getuid);
+	pthread_t thread;
+	long wrong = 0;
+
+	for (int i = 0; i < 10000; i++)
+		wrong += syscall(SYS_getuid) != user;
+	thread = start(become_nobody, &wrong, 0);
+	pthread_join(thread, NULL);
+	for (int i = 0; i < 10000; i++)
+		wrong += syscall(SYS_getuid) != user;
+	show("%ld wrong", wrong);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct guest_case cases[] = {
@@ -517,6 +545,7 @@ int main(int argc, char **argv)
 		{"cancel_and_stacks", case_cancel_and_stacks},
 		{"faults_side_by_side", case_faults_side_by_side},
 		{"own_descriptors", case_own_descriptors},
+		{"own_identity", case_own_identity},
 		{NULL, NULL},
 	};
 

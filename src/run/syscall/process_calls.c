@@ -12,6 +12,7 @@
 #include "run/syscall/bounce.h"
 #include "run/syscall/families.h"
 #include "run/syscall/rows.h"
+#include "run/task/call_server.h"
 #include "run/user/user.h"
 
 #define BYTES_RUSAGE 144
@@ -54,13 +55,19 @@ static int64_t sys_capget(struct thread *thread, const uint64_t args[6])
 	return bounce_finish(&bounce, result);
 }
 
-/* Passed to the host; what the process may do with its memory follows from the answer. */
+/* What the process may do with its memory follows from the answer; and credentials are a thread's:
+ * what it does from now on must not be done by another one of the host's. */
+static int64_t identity_changed(struct thread *thread, int64_t result)
+{
+	process_update_rights(thread->process);
+	if (result >= 0)
+		call_server_part(thread);
+	return result;
+}
+
 static int64_t change_identity(struct thread *thread, const uint64_t args[6])
 {
-	const int64_t result = host_call(thread, syscall_row(thread->syscall), args);
-
-	process_update_rights(thread->process);
-	return result;
+	return identity_changed(thread, host_call(thread, syscall_row(thread->syscall), args));
 }
 
 static int64_t sys_capset(struct thread *thread, const uint64_t args[6])
@@ -74,8 +81,7 @@ static int64_t sys_capset(struct thread *thread, const uint64_t args[6])
 	data = bounce_in(&bounce, args[1], capability_bytes(bounce_pointer(header)));
 	result = bounce_finish(&bounce, bounce_call(&bounce, thread, __NR_capset,
 						    (const uint64_t[6]){header, data}, false));
-	process_update_rights(thread->process);
-	return result;
+	return identity_changed(thread, result);
 }
 
 /* Flags that would change how the host maps Quire's own memory are refused. */
@@ -102,17 +108,17 @@ static const struct syscall_row rows[] = {
 	ROW_HOST(getsid, 0, A_INT(pid)),
 	ROW_HOST(setsid, 0, NO_ARGUMENTS),
 	ROW_IDENTITY(setuid, A_INT(uid)),
-	ROW_HOST(setgid, 0, A_INT(gid)),
+	ROW_IDENTITY(setgid, A_INT(gid)),
 	ROW_IDENTITY(setreuid, A_INT(ruid), A_INT(euid)),
-	ROW_HOST(setregid, 0, A_INT(rgid), A_INT(egid)),
+	ROW_IDENTITY(setregid, A_INT(rgid), A_INT(egid)),
 	ROW_IDENTITY(setresuid, A_INT(ruid), A_INT(euid), A_INT(suid)),
-	ROW_HOST(setresgid, 0, A_INT(rgid), A_INT(egid), A_INT(sgid)),
+	ROW_IDENTITY(setresgid, A_INT(rgid), A_INT(egid), A_INT(sgid)),
 	ROW_HOST(getresuid, 0, A_OUT(ruid, 4), A_OUT(euid, 4), A_OUT(suid, 4)),
 	ROW_HOST(getresgid, 0, A_OUT(rgid, 4), A_OUT(egid, 4), A_OUT(sgid, 4)),
 	ROW_IDENTITY(setfsuid, A_INT(fsuid)),
-	ROW_HOST(setfsgid, 0, A_INT(fsgid)),
+	ROW_IDENTITY(setfsgid, A_INT(fsgid)),
 	ROW_HOST(getgroups, 0, A_INT(size), A_OUT_BYTES(list, 0, 4)),
-	ROW_HOST(setgroups, 0, A_INT(size), A_IN_BYTES(list, 0, 4)),
+	ROW_IDENTITY(setgroups, A_INT(size), A_IN_BYTES(list, 0, 4)),
 	ROW_OWN(capget, HOW_HOST, 0, NULL, A_INOUT(hdrp, 8), A_OUT(datap, 24)),
 	ROW_OWN(capset, HOW_HOST, 0, NULL, A_INOUT(hdrp, 8), A_IN(datap, 24)),
 	ROW_OWN(personality, HOW_HOST, 0, "only execution domains and ADDR_NO_RANDOMIZE",

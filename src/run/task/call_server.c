@@ -429,6 +429,12 @@ void call_server_forget(struct thread *thread)
 	thread->served = false;
 }
 
+void call_server_part(struct thread *thread)
+{
+	call_server_forget(thread);
+	thread->apart = true;
+}
+
 void call_server_exec(struct thread *thread)
 {
 	struct call_server *server = thread->process->call_server;

@@ -19,6 +19,9 @@
 void call_server_note(struct thread *thread);
 /* The thread ends or gives up its CPU: the server does not look at it any more. */
 void call_server_forget(struct thread *thread);
+/* The thread has parted from what it shared with the process: it and those that it clones are not
+ * served again. */
+void call_server_part(struct thread *thread);
 /* exec: the thread is the only one left, and the mm's mappings have gone. */
 void call_server_exec(struct thread *thread);
 
