@@ -2,7 +2,6 @@
 /*
  * quire(1): one binary, a subcommand for each thing that it does.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -86,15 +85,6 @@ static int unknown(const char *name)
 	return QUIRE_EXIT_USAGE;
 }
 
-/* What was printed must also have arrived. */
-static int finish(int status)
-{
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return status;
-	fprintf(stderr, "quire: standard output: %s\n", strerror(errno));
-	return status == QUIRE_EXIT_OK ? QUIRE_EXIT_FAILED : status;
-}
-
 static int help_main(int argc, char **argv)
 {
 	const struct subcommand *subcommand;
@@ -125,14 +115,14 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--version") == 0) {
 		puts("quire " QUIRE_VERSION);
-		return finish(QUIRE_EXIT_OK);
+		return subcommand_finish(QUIRE_EXIT_OK);
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
 		print_help(stdout);
-		return finish(QUIRE_EXIT_OK);
+		return subcommand_finish(QUIRE_EXIT_OK);
 	}
 	subcommand = find(argv[1]);
 	if (!subcommand)
 		return unknown(argv[1]);
-	return finish(subcommand->run(argc - 1, argv + 1));
+	return subcommand_finish(subcommand->run(argc - 1, argv + 1));
 }

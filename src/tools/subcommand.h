@@ -21,6 +21,13 @@ struct subcommand {
 	int (*run)(int argc, char **argv);
 };
 
+/* What was printed must also have arrived: `status`, or a failure that is told. */
+int subcommand_finish(int status);
+/* These say on standard error that an option's value is not what is wanted, and where options are
+ * explained. QUIRE_EXIT_USAGE. */
+int subcommand_refuse(const char *name, const char *option, const char *value, const char *wanted);
+int subcommand_point_to_help(const char *name);
+
 int shell_main(int argc, char **argv);
 int diff_main(int argc, char **argv);
 int trace_main(int argc, char **argv);

@@ -4,7 +4,6 @@
  */
 #include "tools/run/run_options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,18 +58,13 @@ static const char help[] =
 	"signal, is\n"
 	"the program's; 126: it cannot be executed; 127: it was not found; 69: no KVM here.\n";
 
-static int refuse(const char *option, const char *value, const char *wanted)
-{
-	fprintf(stderr, "quire run: --%s=%s: %s\n", option, value, wanted);
-	return QUIRE_EXIT_USAGE;
-}
-
 static int read_memory(struct run_command *command)
 {
 	if (shell_parse_number(optarg, &command->options.memory) &&
 	    command->options.memory >= LEAST_MEMORY)
 		return 0;
-	return refuse("memory", optarg, "a number of bytes is wanted, at least 1M, as 64M");
+	return subcommand_refuse("run", "memory", optarg,
+				 "a number of bytes is wanted, at least 1M, as 64M");
 }
 
 static int read_readahead(struct run_command *command)
@@ -78,7 +72,8 @@ static int read_readahead(struct run_command *command)
 	uint64_t bytes;
 
 	if (!shell_parse_number(optarg, &bytes) || bytes >= UINT32_MAX)
-		return refuse("readahead", optarg, "a number of bytes is wanted, as 128K");
+		return subcommand_refuse("run", "readahead", optarg,
+					 "a number of bytes is wanted, as 128K");
 	command->options.readahead = bytes ? (uint32_t)bytes : UINT32_MAX;
 	return 0;
 }
@@ -86,21 +81,18 @@ static int read_readahead(struct run_command *command)
 /* A name that ends in a colon and a number is taken apart there. */
 static int read_swap(struct run_command *command)
 {
-	char *colon;
+	bool sized;
 
 	free(command->swap);
 	command->swap = shell_copy_string(optarg);
 	command->options.swap = command->swap;
 	command->options.swap_size = 0;
-	colon = strrchr(command->swap, ':');
-	if (colon && shell_parse_number(colon + 1, &command->options.swap_size))
-		*colon = '\0';
-	else
-		colon = NULL;
-	if (!command->swap[0] || (colon && command->options.swap_size < PAGE_SIZE))
-		return refuse("swap", optarg,
-			      "FILE, FILE:N or memory:N is wanted, N bytes of at least a page, as "
-			      "swap.img:1G");
+	sized = shell_cut_size(command->swap, &command->options.swap_size);
+	if (!command->swap[0] || (sized && command->options.swap_size < PAGE_SIZE))
+		return subcommand_refuse(
+			"run", "swap", optarg,
+			"FILE, FILE:N or memory:N is wanted, N bytes of at least a page, as "
+			"swap.img:1G");
 	return 0;
 }
 
@@ -130,18 +122,8 @@ static int read_option(struct run_command *command, int key)
 		return 0;
 	default:
 		/* getopt_long() has said what is wrong. */
-		fputs("Try 'quire run --help'.\n", stderr);
-		return QUIRE_EXIT_USAGE;
+		return subcommand_point_to_help("run");
 	}
-}
-
-static _Noreturn void print_help(void)
-{
-	fputs(help, stdout);
-	if (fflush(stdout) == 0)
-		exit(QUIRE_EXIT_OK);
-	fprintf(stderr, "quire run: standard output: %s\n", strerror(errno));
-	exit(QUIRE_EXIT_FAILED);
 }
 
 int run_command_read(struct run_command *command, int argc, char **argv)
@@ -156,15 +138,17 @@ int run_command_read(struct run_command *command, int argc, char **argv)
 	while ((key = getopt_long(argc, argv, "+m:", long_options, NULL)) != -1) {
 		int status;
 
-		if (key == OPTION_HELP)
-			print_help();
+		if (key == OPTION_HELP) {
+			fputs(help, stdout);
+			exit(subcommand_finish(QUIRE_EXIT_OK));
+		}
 		status = read_option(command, key);
 		if (status)
 			return status;
 	}
 	if (optind == argc) {
-		fputs("quire run: a program is wanted\nTry 'quire run --help'.\n", stderr);
-		return QUIRE_EXIT_USAGE;
+		fputs("quire run: a program is wanted\n", stderr);
+		return subcommand_point_to_help("run");
 	}
 	command->argv = argv + optind;
 	return 0;

@@ -238,12 +238,7 @@ static int run_apart(const struct shell_options *options, const struct script *s
 		signal(SIGTERM, SIG_DFL);
 		signal(SIGHUP, SIG_DFL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		status = run_both(options, script, snapshot);
-		if (fflush(stdout) != 0) {
-			fprintf(stderr, "quire: standard output: %s\n", strerror(errno));
-			status = QUIRE_EXIT_FAILED;
-		}
-		_exit(status);
+		_exit(subcommand_finish(run_both(options, script, snapshot)));
 	}
 	if (runs < 0)
 		fprintf(stderr, "quire diff: fork: %s\n", strerror(errno));

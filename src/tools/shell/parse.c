@@ -102,6 +102,16 @@ bool shell_parse_signed(const char *text, int64_t *number)
 	return true;
 }
 
+bool shell_cut_size(char *text, uint64_t *size)
+{
+	char *colon = strrchr(text, ':');
+
+	if (!colon || !shell_parse_number(colon + 1, size))
+		return false;
+	*colon = '\0';
+	return true;
+}
+
 bool shell_parse_prot(const char *text, uint64_t *prot)
 {
 	*prot = PROT_NONE;

@@ -49,6 +49,8 @@ bool shell_is_name(const char *text);
 QUIRE_MUST_CHECK bool shell_parse_number(const char *text, uint64_t *number);
 /* A number with an optional sign. */
 QUIRE_MUST_CHECK bool shell_parse_signed(const char *text, int64_t *number);
+/* What stands behind the last colon of a name; the text is cut there. */
+QUIRE_MUST_CHECK bool shell_cut_size(char *text, uint64_t *size);
 /* Any of `r w x`, each at most once, or `-`; the result is PROT_*. */
 QUIRE_MUST_CHECK bool shell_parse_prot(const char *text, uint64_t *prot);
 /* Cuts the text at its "+": `address->region` points into it. */

@@ -4,7 +4,6 @@
  */
 #include "tools/shell/shell_options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,33 +48,24 @@ static const char help[] =
 	"Without SCRIPT, commands come from standard input. N may end in K, M, G, or p for pages.\n"
 	"The language: `help` in the shell, and quire-shell(1).\n";
 
-static int refuse(const char *program, const char *option, const char *value, const char *wanted)
-{
-	fprintf(stderr, "quire %s: --%s=%s: %s\n", program, option, value, wanted);
-	return QUIRE_EXIT_USAGE;
-}
-
 static int read_size(const char *program, const char *option, uint64_t *size)
 {
 	if (shell_parse_number(optarg, size))
 		return 0;
-	return refuse(program, option, optarg, "a number is wanted, as 4096, 64M or 16p");
+	return subcommand_refuse(program, option, optarg,
+				 "a number is wanted, as 4096, 64M or 16p");
 }
 
 /* FILE:N, where FILE may hold colons itself. */
 static int read_swap(const char *program, struct shell_options *options)
 {
-	char *colon;
-
 	free(options->swap_path);
 	options->swap_path = shell_copy_string(optarg);
-	colon = strrchr(options->swap_path, ':');
-	if (!colon || colon == options->swap_path ||
-	    !shell_parse_number(colon + 1, &options->of_machine.swap_size) ||
-	    options->of_machine.swap_size < PAGE_SIZE)
-		return refuse(program, "swap", optarg,
-			      "FILE:N is wanted, N bytes of at least a page, as swap.img:64M");
-	*colon = '\0';
+	if (!shell_cut_size(options->swap_path, &options->of_machine.swap_size) ||
+	    !options->swap_path[0] || options->of_machine.swap_size < PAGE_SIZE)
+		return subcommand_refuse(
+			program, "swap", optarg,
+			"FILE:N is wanted, N bytes of at least a page, as swap.img:64M");
 	options->of_machine.swap_path = options->swap_path;
 	return 0;
 }
@@ -87,13 +77,14 @@ static int read_option(struct shell_options *options, const char *program, int k
 		options->machine = shell_machine_find(optarg);
 		if (options->machine)
 			return 0;
-		return refuse(program, "machine", optarg, "the machines are soft, linux and kvm");
+		return subcommand_refuse(program, "machine", optarg,
+					 "the machines are soft, linux and kvm");
 	case OPTION_MEMORY:
 		if (read_size(program, "memory", &options->of_machine.memory))
 			return QUIRE_EXIT_USAGE;
 		if (options->of_machine.memory >= LEAST_MEMORY)
 			return 0;
-		return refuse(program, "memory", optarg, "at least 1M is wanted");
+		return subcommand_refuse(program, "memory", optarg, "at least 1M is wanted");
 	case OPTION_SEED:
 		return read_size(program, "seed", &options->of_machine.seed);
 	case OPTION_SWAP:
@@ -103,8 +94,7 @@ static int read_option(struct shell_options *options, const char *program, int k
 		return 0;
 	default:
 		/* getopt_long() has said what is wrong. */
-		fprintf(stderr, "Try 'quire %s --help'.\n", program);
-		return QUIRE_EXIT_USAGE;
+		return subcommand_point_to_help(program);
 	}
 }
 
@@ -125,11 +115,7 @@ int shell_options_read(struct shell_options *options, int argc, char **argv, con
 
 		if (key == OPTION_HELP) {
 			printf("usage: quire %s %s\n%s", program, usage, help);
-			if (fflush(stdout) == 0)
-				exit(QUIRE_EXIT_OK);
-			fprintf(stderr, "quire %s: standard output: %s\n", program,
-				strerror(errno));
-			exit(QUIRE_EXIT_FAILED);
+			exit(subcommand_finish(QUIRE_EXIT_OK));
 		}
 		status = read_option(options, program, key);
 		if (status)

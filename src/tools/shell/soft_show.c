@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/vma/vma.h"
+
 struct topic {
 	const char *name;
 	void (*show)(struct shell_task *task, const struct shell_show *show,
@@ -84,6 +86,20 @@ void show_flags(char *buffer, size_t size, uint64_t flags, const struct show_fla
 		length += (size_t)snprintf(buffer + length, size - length, "%s%s",
 					   length ? "," : "", names[i].name);
 	}
+}
+
+struct vm_area_struct *show_lock_vma(struct mm_struct *mm, const struct shell_show *show,
+				     struct shell_reply *reply)
+{
+	struct vm_area_struct *vma;
+
+	mmap_read_lock(mm);
+	vma = vma_lookup(mm, show->address);
+	if (vma)
+		return vma;
+	mmap_read_unlock(mm);
+	shell_reply_fail(reply, ENOMEM, "no VMA covers 0x%" PRIx64, show->address);
+	return NULL;
 }
 
 static void inspect_show(struct shell_task *task, const struct shell_show *show,

@@ -27,6 +27,11 @@ struct show_flag {
 void show_flags(char *buffer, size_t size, uint64_t flags, const struct show_flag *names,
 		size_t count);
 
+/* The VMA that covers the address of the view, with mmap_lock held for reading; or NULL, the lock
+ * not held, and the reply says so. */
+struct vm_area_struct *show_lock_vma(struct mm_struct *mm, const struct shell_show *show,
+				     struct shell_reply *reply);
+
 /* soft_show_mm.c: `mm`, `vma`, `tree`, `list`, `layout` */
 void show_mm(struct shell_task *task, const struct shell_show *show, struct shell_reply *reply);
 void show_vma(struct shell_task *task, const struct shell_show *show, struct shell_reply *reply);

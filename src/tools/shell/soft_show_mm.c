@@ -2,7 +2,6 @@
 /*
  * Views of an address space: mm_struct, its VMAs in both their orders, the layout.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -138,13 +137,9 @@ void show_vma(struct shell_task *task, const struct shell_show *show, struct she
 	uint64_t chains = 0;
 	char flags[256];
 
-	mmap_read_lock(mm);
-	vma = vma_lookup(mm, show->address);
-	if (!vma) {
-		mmap_read_unlock(mm);
-		shell_reply_fail(reply, ENOMEM, "no VMA covers 0x%" PRIx64, show->address);
+	vma = show_lock_vma(mm, show, reply);
+	if (!vma)
 		return;
-	}
 	soft_describe_vma(vma, &description);
 	show_flags(flags, sizeof(flags), vma->vm_flags, vm_flag_names, ARRAY_SIZE(vm_flag_names));
 	show_hex(reply, json, "vm_start", vma->vm_start);

@@ -183,13 +183,9 @@ void show_anon(struct shell_task *task, const struct shell_show *show, struct sh
 	struct anon_vma_chain *chain;
 	struct vm_area_struct *vma;
 
-	mmap_read_lock(mm);
-	vma = vma_lookup(mm, show->address);
-	if (!vma) {
-		mmap_read_unlock(mm);
-		shell_reply_fail(reply, ENOMEM, "no VMA covers 0x%" PRIx64, show->address);
+	vma = show_lock_vma(mm, show, reply);
+	if (!vma)
 		return;
-	}
 	list_for_each_entry (chain, &vma->anon_vma_chain, same_vma) {
 		struct anon_vma *root = anon_vma_root(chain->anon_vma);
 
