@@ -25,38 +25,42 @@ static struct soft_cpu *begin(struct runner *runner)
 	return cpu;
 }
 
-static bool is_stopped(const struct runner *runner)
+/* Makes accesses until the runner is stopped, and counts those that `access` says were served. */
+static void *keep_accessing(struct runner *runner,
+			    bool (*access)(struct runner *runner, struct soft_cpu *cpu,
+					   struct prng *prng))
 {
-	return atomic_load_explicit(runner->stop, memory_order_relaxed);
-}
-
-/* Loads and stores words anywhere in the range; never sees poison. */
-static void *hammer_raw(void *argument)
-{
-	struct runner *runner = argument;
-	struct soft_outcome outcome;
 	struct soft_cpu *cpu = begin(runner);
 	struct prng prng;
 
 	if (!cpu)
 		return NULL;
 	prng_seed(&prng, runner->number);
-	while (!is_stopped(runner)) {
-		uint64_t word = prng_below(&prng, runner->pages * WORDS);
-		uint64_t address = runner->base + word * 8;
-		uint64_t value = 0;
-
-		if (prng_below(&prng, 2)) {
-			if (soft_load_u64(cpu, address, &value, &outcome))
-				continue;
-			runner->errors += value == POISON;
-		} else if (soft_store_u64(cpu, address, runner->number << 32 | word, &outcome)) {
-			continue;
-		}
-		runner->done++;
-	}
+	while (!atomic_load_explicit(runner->stop, memory_order_relaxed))
+		runner->done += access(runner, cpu, &prng);
 	soft_cpu_destroy(cpu);
 	return NULL;
+}
+
+/* A word anywhere in the range; never poison. */
+static bool access_raw(struct runner *runner, struct soft_cpu *cpu, struct prng *prng)
+{
+	const uint64_t word = prng_below(prng, runner->pages * WORDS);
+	const uint64_t address = runner->base + word * 8;
+	struct soft_outcome outcome;
+	uint64_t value = 0;
+
+	if (prng_below(prng, 2))
+		return !soft_store_u64(cpu, address, runner->number << 32 | word, &outcome);
+	if (soft_load_u64(cpu, address, &value, &outcome))
+		return false;
+	runner->errors += value == POISON;
+	return true;
+}
+
+static void *hammer_raw(void *runner)
+{
+	return keep_accessing(runner, access_raw);
 }
 
 static void frames_are_quiet_after_revocation(bool fenced, uint32_t rounds)
@@ -83,33 +87,26 @@ static void quiet_with_fences(void **state)
 }
 
 /* Each word of the range may only hold 0 or what belongs there. */
-static void *hammer_mapped(void *argument)
+static bool access_mapped(struct runner *runner, struct soft_cpu *cpu, struct prng *prng)
 {
-	struct runner *runner = argument;
+	const uint64_t address = runner->base + prng_below(prng, runner->pages * WORDS) * 8;
 	struct soft_outcome outcome;
-	struct soft_cpu *cpu = begin(runner);
-	struct prng prng;
+	uint64_t value = 0;
+	int error = prng_below(prng, 2) ? soft_load_u64(cpu, address, &value, &outcome)
+					: soft_store_u64(cpu, address, ~address, &outcome);
 
-	if (!cpu)
-		return NULL;
-	prng_seed(&prng, runner->number);
-	while (!is_stopped(runner)) {
-		uint64_t address = runner->base + prng_below(&prng, runner->pages * WORDS) * 8;
-		uint64_t value = 0;
-		int error = prng_below(&prng, 2) ? soft_load_u64(cpu, address, &value, &outcome)
-						 : soft_store_u64(cpu, address, ~address, &outcome);
-
-		if (error) {
-			runner->errors +=
-				error != -EFAULT || (outcome.signal != QUIRE_SEGV_MAPERR &&
-						     outcome.signal != QUIRE_SEGV_ACCERR);
-			continue;
-		}
-		runner->errors += value && value != ~address;
-		runner->done++;
+	if (error) {
+		runner->errors += error != -EFAULT || (outcome.signal != QUIRE_SEGV_MAPERR &&
+						       outcome.signal != QUIRE_SEGV_ACCERR);
+		return false;
 	}
-	soft_cpu_destroy(cpu);
-	return NULL;
+	runner->errors += value && value != ~address;
+	return true;
+}
+
+static void *hammer_mapped(void *runner)
+{
+	return keep_accessing(runner, access_mapped);
 }
 
 static void mappings_change_under_accesses(void **state)
@@ -123,24 +120,19 @@ static void mappings_change_under_accesses(void **state)
 	fixture_destroy(&f);
 }
 
-/* Adds its number to one shared counter, and counts how often. */
-static void *add_shared(void *argument)
+/* Adds the runner's number to one shared counter. */
+static bool add_number(struct runner *runner, struct soft_cpu *cpu, struct prng *prng)
 {
-	struct runner *runner = argument;
 	struct soft_outcome outcome;
-	struct soft_cpu *cpu = begin(runner);
+	uint64_t value = runner->number;
 
-	if (!cpu)
-		return NULL;
-	while (!is_stopped(runner)) {
-		uint64_t value = runner->number;
+	(void)prng;
+	return !soft_fetch_add(cpu, runner->base, 8, &value, &outcome);
+}
 
-		if (soft_fetch_add(cpu, runner->base, 8, &value, &outcome))
-			continue;
-		runner->done++;
-	}
-	soft_cpu_destroy(cpu);
-	return NULL;
+static void *add_shared(void *runner)
+{
+	return keep_accessing(runner, add_number);
 }
 
 static void atomics_lose_nothing(void **state)
