@@ -89,6 +89,9 @@ QUIRE_MUST_CHECK int vfs_fsync_range(struct file *file, uint64_t start, uint64_t
 /* Drops the pages [first, last] of the cache (and shmem's swap entries and shadows); pages still
  * mapped are unmapped here, private copies are the caller's. V held for writing. */
 void truncate_inode_pages(struct address_space *mapping, pgoff_t first, pgoff_t last);
+/* Drops of the pages [first, last] those that are clean, in no mapping and can be locked at once:
+ * nothing is lost by it. How many. */
+uint64_t invalidate_mapping_pages(struct address_space *mapping, pgoff_t first, pgoff_t last);
 
 /*
  * Fault support (core/fault calls them). filemap_map_pages() maps what is cached and uptodate of

@@ -90,6 +90,37 @@ void truncate_inode_pages(struct address_space *mapping, pgoff_t first, pgoff_t 
 	}
 }
 
+/* The page lock keeps others from mapping it, or making it dirty, meanwhile. */
+static bool invalidate_page(struct address_space *mapping, struct page *page)
+{
+	bool dropped;
+
+	if (!trylock_page(page))
+		return false;
+	dropped = page_mapping(page) == mapping && !page_mapped(page) &&
+		  !page_test(page, PG_dirty) && !page_test(page, PG_writeback) &&
+		  !page_maybe_pinned(page);
+	if (dropped)
+		filemap_remove_page(page, NULL);
+	unlock_page(page);
+	return dropped;
+}
+
+uint64_t invalidate_mapping_pages(struct address_space *mapping, pgoff_t first, pgoff_t last)
+{
+	struct page *pages[PAGEVEC_SIZE];
+	uint64_t dropped = 0;
+	uint32_t count;
+
+	while ((count = filemap_get_batch(mapping, &first, last, XA_PRESENT, pages))) {
+		for (uint32_t i = 0; i < count; i++) {
+			dropped += invalidate_page(mapping, pages[i]);
+			put_page(mapping->host->quire, pages[i]);
+		}
+	}
+	return dropped;
+}
+
 void settle_writeback(struct address_space *mapping, pgoff_t first)
 {
 	struct page *pages[PAGEVEC_SIZE];

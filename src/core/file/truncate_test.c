@@ -218,6 +218,45 @@ static void stores_beyond_the_end_are_lost(void **state)
 	mm_destroy(mm);
 }
 
+static void invalidating_drops_what_is_clean_and_unmapped(void **state)
+{
+	struct file_fixture *fixture = *state;
+	const struct mmap_request second_page = {
+		.length = PAGE_SIZE,
+		.prot = QUIRE_PROT_READ,
+		.flags = QUIRE_MAP_SHARED,
+		.file = fixture->file,
+		.offset = PAGE_SIZE,
+	};
+	uint64_t shared, dropped;
+	struct mm_struct *mm = map_file(fixture, QUIRE_MAP_SHARED, &shared);
+	const int64_t mapped = do_mmap(mm, &second_page);
+	struct page *locked;
+	uint32_t error = 0;
+	uint8_t byte = 1;
+
+	assert_file_bytes(fixture->file, 0, SIZE, test_byte);
+	assert_int_equal(test_load(mm, (uint64_t)mapped, &error), test_byte(PAGE_SIZE));
+	assert_int_equal(filemap_write(fixture->file, NULL, &byte, 1, 3 * PAGE_SIZE), 1);
+	locked = filemap_lookup(fixture->mapping, 5);
+	lock_page(locked);
+	dropped = invalidate_mapping_pages(fixture->mapping, 1, 10);
+	unlock_page(locked);
+	put_page(fixture->quire, locked);
+	assert_int_equal(dropped, 7);
+	for (pgoff_t i = 0; i < PAGES; i++)
+		assert_int_equal(filemap_cached(fixture->mapping, i),
+				 i < 1 || i > 10 || i == 1 || i == 3 || i == 5);
+	/* What is there again is what was there before, and nothing of the written page is lost. */
+	assert_file_bytes(fixture->file, 0, 3 * PAGE_SIZE, test_byte);
+	assert_file_bytes(fixture->file, 3 * PAGE_SIZE + 1, SIZE - 3 * PAGE_SIZE - 1, test_byte);
+	assert_int_equal(vfs_fsync_range(fixture->file, 0, UINT64_MAX), 0);
+	mm_destroy(mm);
+	assert_int_equal(invalidate_mapping_pages(fixture->mapping, 0, UINT64_MAX), PAGES);
+	assert_int_equal(filemap_read(fixture->file, NULL, &byte, 1, 3 * PAGE_SIZE), 1);
+	assert_int_equal(byte, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -229,6 +268,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(hole_at_the_end_keeps_the_size, setup, teardown),
 		cmocka_unit_test_setup_teardown(hole_within_a_page, setup, teardown),
 		cmocka_unit_test_setup_teardown(stores_beyond_the_end_are_lost, setup, teardown),
+		cmocka_unit_test_setup_teardown(invalidating_drops_what_is_clean_and_unmapped,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

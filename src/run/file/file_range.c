@@ -12,6 +12,7 @@
 
 #include "core/file/bypass.h"
 #include "core/file/filemap.h"
+#include "core/file/writeback.h"
 #include "run/file/copy_calls.h"
 #include "run/file/file_calls.h"
 #include "run/file/mapped_file.h"
@@ -217,6 +218,81 @@ static int64_t sys_lseek(struct thread *thread, const uint64_t args[6])
 	return host_syscall(SYS_lseek, args);
 }
 
+/* The last byte of a range whose length may be 0 for all the rest. */
+static uint64_t last_byte(uint64_t offset, uint64_t bytes)
+{
+	const uint64_t end = offset + bytes;
+
+	return !bytes || end < bytes ? INT64_MAX : end - 1;
+}
+
+/* Pages that the range has whole, or up to the end of the file. What is dirty is on its way to the
+ * host's file afterwards, as there. */
+static void drop_cached(struct inode *inode, uint64_t offset, uint64_t bytes)
+{
+	const pgoff_t first = (offset + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	const uint64_t last = last_byte(offset, bytes);
+	const bool whole = PAGE_OFFSET(last + 1) == 0 || last + 1 == i_size_read(inode);
+	const pgoff_t end = (last >> PAGE_SHIFT) + (whole ? 1 : 0);
+	struct writeback_control control = {
+		.start = offset,
+		.end = last,
+		.nr_to_write = UINT64_MAX,
+	};
+
+	/* An error is noted in the mapping, for the next fsync(). */
+	(void)!writeback_mapping(&inode->i_data, &control);
+	if (first < end)
+		invalidate_mapping_pages(&inode->i_data, first, end - 1);
+}
+
+static void read_ahead(struct thread *thread, struct inode *inode, int64_t offset, uint64_t bytes)
+{
+	const pgoff_t first = (pgoff_t)(offset >> PAGE_SHIFT);
+	const pgoff_t last = last_byte((uint64_t)offset, bytes) >> PAGE_SHIFT;
+	const struct filemap_context context = {.memcg = thread_mm(thread)->memcg};
+
+	if (first <= last)
+		force_page_cache_readahead(&inode->i_data, first, last - first + 1, &context);
+}
+
+/* The host judges the arguments, and has its own cache of the file. */
+static int64_t sys_fadvise64(struct thread *thread, const uint64_t args[6])
+{
+	const int fd = (int)args[0], advice = (int)args[3];
+	int64_t result = check_fd(thread, fd);
+	struct inode *inode = NULL;
+
+	if (!result)
+		result = host_syscall(SYS_fadvise64, args);
+	if (!result && (advice == POSIX_FADV_DONTNEED || advice == POSIX_FADV_WILLNEED))
+		inode = mapped_inode(thread->process->run, fd);
+	if (!inode)
+		return result;
+	if (advice == POSIX_FADV_DONTNEED)
+		drop_cached(inode, args[1], args[2]);
+	else
+		read_ahead(thread, inode, (int64_t)args[1], args[2]);
+	iput(inode);
+	return 0;
+}
+
+static int64_t sys_readahead(struct thread *thread, const uint64_t args[6])
+{
+	int64_t result = check_fd(thread, (int)args[0]);
+	struct inode *inode = NULL;
+
+	if (!result)
+		result = host_syscall(SYS_readahead, args);
+	if (!result)
+		inode = mapped_inode(thread->process->run, (int)args[0]);
+	if (inode) {
+		read_ahead(thread, inode, (int64_t)args[1], args[2]);
+		iput(inode);
+	}
+	return result;
+}
+
 #define WAITS (SYSCALL_RESTART | SYSCALL_BLOCKS)
 
 static const struct syscall_row rows[] = {
@@ -235,8 +311,10 @@ static const struct syscall_row rows[] = {
 	ROW_OWN(copy_file_range, HOW_FILE, WAITS, NULL, A_FD(fd_in), A_ADDRESS(off_in),
 		A_FD(fd_out), A_ADDRESS(off_out), A_LONG(len), A_INT(flags)),
 	ROW_HOST(tee, WAITS, A_FD(fd_in), A_FD(fd_out), A_LONG(len), A_INT(flags)),
-	ROW_HOST(readahead, 0, A_FD(fd), A_LONG(offset), A_LONG(count)),
-	ROW_HOST_NOTE(fadvise64, 0, "of the host's cache", A_FD(fd), A_LONG(offset), A_LONG(len),
-		      A_INT(advice)),
+	ROW_OWN(readahead, HOW_FILE, 0, "of a mapped file into Quire's cache too", A_FD(fd),
+		A_LONG(offset), A_LONG(count)),
+	ROW_OWN(fadvise64, HOW_FILE, 0,
+		"DONTNEED and WILLNEED of a mapped file also in Quire's cache", A_FD(fd),
+		A_LONG(offset), A_LONG(len), A_INT(advice)),
 };
 SYSCALL_FAMILY(file_range_calls, "Files in agreement with mappings", rows);

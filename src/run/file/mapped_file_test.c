@@ -285,6 +285,80 @@ static void idle_files_go_in_time(void **state)
 	teardown_run(fixture);
 }
 
+/* One digit for each page of the file: whether it is cached. */
+static void assert_cached(struct run_fixture *fixture, int fd, const char *expected)
+{
+	struct inode *inode = mapped_inode(&fixture->run, fd);
+	char cached[17] = "";
+
+	assert_non_null(inode);
+	for (pgoff_t i = 0; i < strlen(expected); i++)
+		cached[i] = filemap_resident(&inode->i_data, i) ? '1' : '0';
+	iput(inode);
+	assert_string_equal(cached, expected);
+}
+
+static void advice_reaches_the_cache(void **state)
+{
+	(void)state;
+	struct run_fixture *fixture = setup_run();
+	const uint64_t size = 10 * PAGE_SIZE - 100;
+	int fd = new_file(size);
+	uint64_t map = map_file(fixture, fd, 10 * PAGE_SIZE, PROT_READ, MAP_SHARED);
+	char bytes[10 * PAGE_SIZE];
+
+	/* Without a page and without a mapping the file would be forgotten. */
+	map_file(fixture, fd, PAGE_SIZE, PROT_READ, MAP_SHARED);
+#define ADVISE(offset, length, advice) \
+	assert_int_equal(CALL(fixture, fadvise64, (uint64_t)fd, offset, length, advice), 0)
+	get(fixture, map, bytes, sizeof(bytes));
+	ADVISE(0, 0, POSIX_FADV_DONTNEED);
+	assert_cached(fixture, fd, "1111111111");
+	assert_int_equal(CALL(fixture, munmap, map, 10 * PAGE_SIZE), 0);
+	ADVISE(0, 0, POSIX_FADV_NORMAL);
+	assert_cached(fixture, fd, "1111111111");
+	ADVISE(PAGE_SIZE + 1, 3 * PAGE_SIZE - 1, POSIX_FADV_DONTNEED);
+	assert_cached(fixture, fd, "1100111111");
+	ADVISE(5 * PAGE_SIZE, 2 * PAGE_SIZE - 1, POSIX_FADV_DONTNEED);
+	assert_cached(fixture, fd, "1100101111");
+	/* The last page is whole when the range ends with the file. */
+	ADVISE(9 * PAGE_SIZE, PAGE_SIZE - 101, POSIX_FADV_DONTNEED);
+	assert_cached(fixture, fd, "1100101111");
+	ADVISE(8 * PAGE_SIZE, 2 * PAGE_SIZE - 100, POSIX_FADV_DONTNEED);
+	assert_cached(fixture, fd, "1100101100");
+	ADVISE(0, 0, POSIX_FADV_DONTNEED);
+	assert_cached(fixture, fd, "0000000000");
+	ADVISE(PAGE_SIZE + 5, PAGE_SIZE, POSIX_FADV_WILLNEED);
+	assert_int_equal(CALL(fixture, readahead, (uint64_t)fd, 8 * PAGE_SIZE, 100 * PAGE_SIZE), 0);
+	assert_cached(fixture, fd, "0110000011");
+	ADVISE((uint64_t)-1, 0, POSIX_FADV_WILLNEED);
+	ADVISE((uint64_t)-1, 0, POSIX_FADV_DONTNEED);
+	assert_int_equal(CALL(fixture, fadvise64, (uint64_t)fd, 0, (uint64_t)-1, 4), -EINVAL);
+	assert_int_equal(CALL(fixture, fadvise64, TEST_FD_BASE, 0, 0, 4), -EBADF);
+	close(fd);
+	teardown_run(fixture);
+}
+
+/* What a mapping wrote is on its way to the host's file, and is not lost. */
+static void advice_writes_dirty_pages(void **state)
+{
+	(void)state;
+	struct run_fixture *fixture = setup_run();
+	int fd = new_file(2 * PAGE_SIZE);
+	uint64_t map = map_file(fixture, fd, 2 * PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED);
+	char byte = 'd';
+
+	put(fixture, map + 7, &byte, 1);
+	ADVISE(0, 0, POSIX_FADV_DONTNEED);
+	assert_int_equal(CALL(fixture, munmap, map, 2 * PAGE_SIZE), 0);
+	ADVISE(0, 0, POSIX_FADV_DONTNEED);
+	assert_int_equal(mapped_sync_all(&fixture->run), 0);
+	assert_int_equal(pread(fd, &byte, 1, 7), 1);
+	assert_int_equal(byte, 'd');
+	close(fd);
+	teardown_run(fixture);
+}
+
 static void truncation_by_open(void **state)
 {
 	(void)state;
@@ -359,6 +433,8 @@ int main(void)
 		cmocka_unit_test(seals_are_kept),
 		cmocka_unit_test(descriptors_are_given_back),
 		cmocka_unit_test(idle_files_go_in_time),
+		cmocka_unit_test(advice_reaches_the_cache),
+		cmocka_unit_test(advice_writes_dirty_pages),
 		cmocka_unit_test(truncation_by_open),
 		cmocka_unit_test(errors_of_writing_are_told_and_nothing_is_lost),
 	};
