@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/park.h"
+#include "core/file/request.h"
 #include "store/file_transfer.h"
 
 #include <assert.h>
@@ -28,15 +29,6 @@ static_assert(offsetof(struct quire_segment, bytes) == offsetof(struct iovec, io
 static struct file_store *file_store(const struct quire_store *store)
 {
 	return (struct file_store *)store;
-}
-
-static uint64_t request_bytes(const struct quire_request *request)
-{
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < request->nr_segments; i++)
-		bytes += request->segments[i].bytes;
-	return bytes;
 }
 
 void file_transfer_next(const struct quire_request *request, struct file_piece *piece)

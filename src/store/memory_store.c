@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "base/lock.h"
 #include "base/xarray.h"
+#include "core/file/request.h"
 
 #include <errno.h>
 #include <string.h>
@@ -120,10 +121,8 @@ static uint64_t copy_request(struct memory_store *store, const struct quire_requ
 static int memory_submit(struct quire_store *base, struct quire_request *request)
 {
 	struct memory_store *store = memory_store(base);
-	uint64_t wanted = 0;
+	const uint64_t wanted = request_bytes(request);
 
-	for (uint32_t i = 0; i < request->nr_segments; i++)
-		wanted += request->segments[i].bytes;
 	if (request->offset > INT64_MAX || wanted > INT64_MAX - request->offset)
 		return request->direction == QUIRE_WRITE ? -EFBIG : -EINVAL;
 

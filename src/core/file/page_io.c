@@ -7,21 +7,13 @@
 
 #include "base/alloc.h"
 #include "core/file/internal.h"
+#include "core/file/request.h"
 #include "core/instance/instance.h"
 #include "core/instance/trace.h"
 #include "core/reclaim/vmscan.h"
 
 #include <errno.h>
 #include <string.h>
-
-static uint64_t request_bytes(const struct quire_request *request)
-{
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < request->nr_segments; i++)
-		bytes += request->segments[i].bytes;
-	return bytes;
-}
 
 /* Who waits may return, and the memory be gone, as soon as `finished` is set. */
 static void page_io_finish(struct page_io *io, int error)
