@@ -366,12 +366,18 @@ static int64_t sys_recvmsg(struct thread *thread, const uint64_t args[6])
 	return receive_header(thread, args[0], args[1], args[2]);
 }
 
-/* One buffer instead of a vector. */
-static int set_buffer(struct message *message, struct iovec *part, uint64_t address, uint64_t bytes)
+/* One buffer, `part`, instead of a vector: by the first four arguments of sendto(2) or recvfrom(2).
+ */
+static int begin_with_buffer(struct message *message, struct thread *thread, const uint64_t args[6],
+			     struct iovec *part)
 {
-	const uint64_t end = message->bounce.mm->task_size;
+	const uint64_t bytes = min_u64(args[2], (uint64_t)INT_MAX & PAGE_MASK);
+	const uint64_t address = args[1];
+	const uint64_t end = thread_mm(thread)->task_size;
+	const int error = message_begin(message, thread, args[0], args[3]);
 
-	bytes = min_u64(bytes, (uint64_t)INT_MAX & PAGE_MASK);
+	if (error)
+		return error;
 	if (address > end || bytes > end - address)
 		return -EFAULT;
 	*part = (struct iovec){as_pointer(address), bytes};
@@ -387,12 +393,10 @@ static int64_t sys_sendto(struct thread *thread, const uint64_t args[6])
 				      .msg_namelen = (socklen_t)args[5]};
 	struct message message;
 	struct iovec part;
-	int64_t result = message_begin(&message, thread, args[0], args[3]);
+	const int error = begin_with_buffer(&message, thread, args, &part);
 
-	if (!result)
-		result = set_buffer(&message, &part, args[1], args[2]);
-	if (result)
-		return result;
+	if (error)
+		return error;
 	if (args[4] && (uint32_t)args[5] > sizeof(struct sockaddr_storage))
 		return -EINVAL;
 	message.header = &header;
@@ -404,10 +408,8 @@ static int64_t sys_recvfrom(struct thread *thread, const uint64_t args[6])
 	struct msghdr header = {.msg_name = as_pointer(args[4])};
 	struct message message;
 	struct iovec part;
-	int64_t result = message_begin(&message, thread, args[0], args[3]);
+	int64_t result = begin_with_buffer(&message, thread, args, &part);
 
-	if (!result)
-		result = set_buffer(&message, &part, args[1], args[2]);
 	if (result)
 		return result;
 	if (args[4] && copy_from_user(thread_mm(thread), &header.msg_namelen, args[5],

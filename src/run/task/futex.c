@@ -160,37 +160,62 @@ static int64_t do_wake(struct mm_struct *mm, uint64_t address, bool is_private, 
 	return result;
 }
 
+/* The two words of a call, and their buckets, which are locked together. */
+struct futex_pair {
+	struct futex_key key[2];
+	struct futex_bucket *bucket[2];
+};
+
+static int lock_pair(struct thread *thread, const uint64_t args[6], struct futex_pair *pair)
+{
+	const bool is_private = args[1] & FUTEX_PRIVATE_FLAG;
+	int error = futex_key_get(thread_mm(thread), args[0], is_private, &pair->key[0]);
+
+	if (!error)
+		error = futex_key_get(thread_mm(thread), args[4], is_private, &pair->key[1]);
+	if (error)
+		return error;
+	for (int i = 0; i < 2; i++)
+		pair->bucket[i] = futex_bucket_of(&pair->key[i]);
+	futex_lock_two(pair->bucket[0], pair->bucket[1]);
+	return 0;
+}
+
+static void unlock_pair(const struct futex_pair *pair)
+{
+	futex_unlock_two(pair->bucket[0], pair->bucket[1]);
+}
+
+static uint32_t wake_of(const struct futex_pair *pair, int which, uint32_t nr)
+{
+	return futex_wake_key(pair->bucket[which], &pair->key[which], nr, FUTEX_BITSET_MATCH_ANY);
+}
+
 static int64_t do_requeue(struct thread *thread, const uint64_t args[6], bool compare)
 {
 	struct mm_struct *mm = thread_mm(thread);
-	const bool is_private = args[1] & FUTEX_PRIVATE_FLAG;
 	const int32_t nr_wake = (int32_t)args[2];
 	const int32_t nr_requeue = (int32_t)args[3];
-	struct futex_bucket *from, *to;
-	struct futex_key key, to_key;
+	struct futex_pair pair;
 	uint32_t value = 0;
 	int64_t result;
 
 	if (nr_wake < 0 || nr_requeue < 0)
 		return -EINVAL;
-	result = futex_key_get(mm, args[0], is_private, &key);
-	if (!result)
-		result = futex_key_get(mm, args[4], is_private, &to_key);
+	result = lock_pair(thread, args, &pair);
 	if (result)
 		return result;
-	from = futex_bucket_of(&key);
-	to = futex_bucket_of(&to_key);
-	futex_lock_two(from, to);
 	if (compare) {
 		result = read_word(mm, args[0], &value);
 		if (!result && value != (uint32_t)args[5])
 			result = -EAGAIN;
 	}
 	if (!result) {
-		result = futex_wake_key(from, &key, (uint32_t)nr_wake, FUTEX_BITSET_MATCH_ANY);
-		result += futex_requeue_key(from, &key, to, &to_key, (uint32_t)nr_requeue);
+		result = wake_of(&pair, 0, (uint32_t)nr_wake);
+		result += futex_requeue_key(pair.bucket[0], &pair.key[0], pair.bucket[1],
+					    &pair.key[1], (uint32_t)nr_requeue);
 	}
-	futex_unlock_two(from, to);
+	unlock_pair(&pair);
 	return result;
 }
 
@@ -257,33 +282,25 @@ static int compare_word(uint32_t encoded, uint32_t old_value)
 static int64_t do_wake_op(struct thread *thread, const uint64_t args[6])
 {
 	struct mm_struct *mm = thread_mm(thread);
-	const bool is_private = args[1] & FUTEX_PRIVATE_FLAG;
 	const uint32_t encoded = (uint32_t)args[5];
-	struct futex_bucket *first, *second;
-	struct futex_key key, second_key;
+	struct futex_pair pair;
 	uint32_t old = 0;
 	int64_t result;
 	int also;
 
-	result = futex_key_get(mm, args[0], is_private, &key);
-	if (!result)
-		result = futex_key_get(mm, args[4], is_private, &second_key);
+	result = lock_pair(thread, args, &pair);
 	if (result)
 		return result;
-	first = futex_bucket_of(&key);
-	second = futex_bucket_of(&second_key);
-	futex_lock_two(first, second);
 	result = change_word(mm, args[4], encoded, &old);
 	also = result ? 0 : compare_word(encoded, old);
 	if (also < 0)
 		result = also;
 	if (!result) {
-		result = futex_wake_key(first, &key, (uint32_t)args[2], FUTEX_BITSET_MATCH_ANY);
+		result = wake_of(&pair, 0, (uint32_t)args[2]);
 		if (also)
-			result += futex_wake_key(second, &second_key, (uint32_t)args[3],
-						 FUTEX_BITSET_MATCH_ANY);
+			result += wake_of(&pair, 1, (uint32_t)args[3]);
 	}
-	futex_unlock_two(first, second);
+	unlock_pair(&pair);
 	return result;
 }
 
