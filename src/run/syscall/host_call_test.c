@@ -51,6 +51,8 @@ static int program_setup(void **state)
 	program.process.limits[RLIMIT_NOFILE] = (struct rlimit){LIMIT, LIMIT};
 	pthread_mutex_init(&program.process.lock, NULL);
 	program.thread.process = &program.process;
+	list_init(&program.process.threads);
+	list_add_tail(&program.thread.list, &program.process.threads);
 	program.private_fd = dup2(0, PRIVATE + 1);
 	assert_int_equal(program.private_fd, PRIVATE + 1);
 	map_anon(&program.memory, 0, 16);
