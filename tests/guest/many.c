@@ -133,6 +133,42 @@ static void show_page_zero(void)
 	syscall(SYS_capset, &header, old);
 }
 
+/* With that right, if the user has it: memory like any other. */
+static void show_low_pages(void)
+{
+	/* mov $7, %eax; ret */
+	static const char code[] = "\xb8\x07\0\0\0\xc3";
+	/* The compiler knows about null pointers more than is true here. */
+	volatile char *volatile null = NULL;
+	char *page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	char *other = map_pages(1, PROT_READ | PROT_WRITE);
+	const int file = new_file(0);
+	struct caught caught;
+
+	show("low pages: %s", answer(page == MAP_FAILED ? -1 : 0));
+	if (page == MAP_FAILED)
+		return;
+	caught = try_write((char *)null);
+	show("write: %s", describe(&caught, NULL));
+	for (size_t i = 0; i < sizeof(code); i++)
+		null[i] = code[i];
+	show("called: %d", ((int (*)(void))(uintptr_t)null)());
+	show("written by a call: %s", answer(syscall(SYS_pwrite64, file, null, sizeof(code), 0)));
+	show("read by a call: %s", answer(syscall(SYS_pread64, file, null + 1, 3, 0)));
+	show("as it should be: %d", null[1] == code[0] && null[2] == code[1]);
+	*other = 'o';
+	show("moved onto it: %d",
+	     mremap(other, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, null) == NULL);
+	show("%c", *null);
+	show("protect: %s", answer(mprotect((char *)null, PAGE, PROT_NONE)));
+	caught = try_read((char *)null);
+	show("read: %s", describe(&caught, NULL));
+	show("unmap: %s", answer(munmap((char *)null, 2 * PAGE)));
+	caught = try_read((char *)null + 1);
+	show("read: %s", describe(&caught, NULL));
+}
+
 static void case_far_apart(void)
 {
 	static const uintptr_t places[] = {0x10000, 0x40000000, 0x8000000000, 0x100000000000,
@@ -153,6 +189,7 @@ static void case_far_apart(void)
 		munmap((void *)places[i], PAGE);
 	}
 	show_page_zero();
+	show_low_pages();
 	show("beyond the last page: %s",
 	     answer(mmap((void *)0x7ffffffff000, PAGE, PROT_READ,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED

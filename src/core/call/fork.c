@@ -37,6 +37,7 @@ static void copy_mm_fields(struct mm_struct *child, const struct mm_struct *pare
 	child->env_end = parent->env_end;
 	child->def_flags = parent->def_flags & ~(uint64_t)VM_LOCKED_MASK;
 	child->may_lock = parent->may_lock;
+	child->may_map_low = parent->may_map_low;
 	child->mdwe = mdwe_inherited(parent);
 	for (int limit = 0; limit < MM_LIMITS; limit++)
 		child->limit[limit] = parent->limit[limit];

@@ -87,7 +87,7 @@ static int64_t fixed_address(struct mm_struct *mm, const struct mmap_request *re
 		return -ENOMEM;
 	if (PAGE_OFFSET(address))
 		return -EINVAL;
-	if (address < MMAP_MIN_ADDR)
+	if (!may_map_at(mm, address))
 		return -EPERM;
 	if ((request->flags & QUIRE_MAP_FIXED_NOREPLACE) &&
 	    find_vma_intersection(mm, address, address + length))

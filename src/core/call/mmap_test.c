@@ -90,6 +90,12 @@ static void test_fixed_addresses(void **state)
 	assert_int_equal(try_mmap(mm, UINT64_MAX - PAGE_SIZE + 1, PAGE_SIZE, fixed), -ENOMEM);
 	assert_int_equal(try_mmap(mm, MMAP_MIN_ADDR - PAGE_SIZE, PAGE_SIZE, fixed), -EPERM);
 	assert_int_equal(try_mmap(mm, MMAP_MIN_ADDR, PAGE_SIZE, fixed), MMAP_MIN_ADDR);
+	mm->may_map_low = true;
+	assert_int_equal(try_mmap(mm, 0, 2 * PAGE_SIZE, fixed), 0);
+	assert_int_equal(try_mmap(mm, 0, PAGE_SIZE, fixed), 0);
+	check_mm(mm);
+	assert_int_equal(do_munmap(mm, 0, MMAP_MIN_ADDR), 0);
+	mm->may_map_low = false;
 	assert_int_equal(try_mmap(mm, (uint64_t)5 << 32, PAGE_SIZE, fixed), (uint64_t)5 << 32);
 	assert_int_equal(try_mmap(mm, mm->task_size - PAGE_SIZE, PAGE_SIZE, fixed),
 			 mm->task_size - PAGE_SIZE);

@@ -176,7 +176,7 @@ static int set_new_address(struct vma_remap *vrm)
 	int64_t found;
 
 	if (vrm->flags & QUIRE_MREMAP_FIXED)
-		return vrm->new_address < MMAP_MIN_ADDR ? -EPERM : 0;
+		return may_map_at(vrm->mm, vrm->new_address) ? 0 : -EPERM;
 	found = get_unmapped_area(vrm->mm,
 				  vrm->flags & QUIRE_MREMAP_DONTUNMAP ? vrm->new_address : 0,
 				  vrm->new_length, false);

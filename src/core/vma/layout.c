@@ -2,7 +2,7 @@
 /*
  * Where things lie in an address space, as on x86-64 Linux:
  *
- *   0          nothing below MMAP_MIN_ADDR
+ *   0          nothing below MMAP_MIN_ADDR but what the privileged put there
  *   4M         a program linked for a fixed address
  *   2/3        a position-independent program, then its heap, growing up; only the heap when the
  *              program has no interpreter, as it lies in the mmap area then

@@ -174,8 +174,9 @@ struct mm_struct {
 	uint64_t limit[MM_LIMITS]; /* M: bytes, soft limits */
 	bool no_randomize;         /* M: ADDR_NO_RANDOMIZE of personality(2), as exec found it */
 	bool may_lock;             /* M: CAP_IPC_LOCK: LIMIT_MEMLOCK does not apply */
-	uint32_t mdwe;             /* M: QUIRE_MDWE_* */
-	_Atomic bool oom_killed;   /* A: an OOM verdict fell on it */
+	bool may_map_low; /* M: CAP_SYS_RAWIO: MMAP_MIN_ADDR is no bound for fixed addresses */
+	uint32_t mdwe;    /* M: QUIRE_MDWE_* */
+	_Atomic bool oom_killed; /* A: an OOM verdict fell on it */
 
 	struct spinlock page_table_lock;  /* upper levels; first anon_vma of a VMA */
 	pfn_t pgd;                        /* C: frame of the top-level table */
@@ -220,6 +221,12 @@ static inline bool vma_is_shared(const struct vm_area_struct *vma)
 static inline pgoff_t linear_page_index(const struct vm_area_struct *vma, uint64_t address)
 {
 	return vma->vm_pgoff + ((address - vma->vm_start) >> PAGE_SHIFT);
+}
+
+/* At a fixed address: the pages that catch null pointers are for the privileged. mmap_lock held. */
+static inline bool may_map_at(const struct mm_struct *mm, uint64_t address)
+{
+	return address >= MMAP_MIN_ADDR || mm->may_map_low;
 }
 
 static inline void mmap_read_lock(struct mm_struct *mm)

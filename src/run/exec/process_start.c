@@ -13,18 +13,23 @@
 #include "run/exec/loader.h"
 #include "run/report/report.h"
 
-static bool may_lock_memory(void)
+static bool is_capable(int capability)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct data[2];
 
 	return syscall(SYS_capget, &header, data) == 0 &&
-	       data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
+	       data[CAP_TO_INDEX(capability)].effective & CAP_TO_MASK(capability);
 }
 
 void process_update_rights(struct process *process)
 {
-	quire_set_privileged(process->mm, may_lock_memory());
+	struct mm_struct *mm = process->mm;
+
+	quire_set_privileged(mm, is_capable(CAP_IPC_LOCK));
+	mmap_write_lock(mm);
+	mm->may_map_low = is_capable(CAP_SYS_RAWIO);
+	mmap_write_unlock(mm);
 }
 
 static void set_limits(struct process *process)
