@@ -8,7 +8,6 @@
 #include "guest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -454,55 +453,41 @@ static void case_faults_side_by_side(void)
 	show("%zu wrong", wrong);
 }
 
-/* A thread as no library makes it: its descriptors are its own. */
+/* A thread as no library makes it: its directory is its own. */
 struct loner {
-	int file;
-	int own; /* what it opened */
 	long wrong;
 	_Atomic int alive;
 };
 
-static int read_own_file(void *argument)
+static int stay_in_proc(void *argument)
 {
 	struct loner *loner = argument;
-	char byte;
+	char path[PATH_MAX];
 
-	loner->own = dup(loner->file);
-	close(loner->file);
-	for (int i = 0; i < 20000; i++)
-		loner->wrong += pread(loner->own, &byte, 1, i % 4096) != 1;
+	loner->wrong += chdir("/proc") != 0;
+	for (int i = 0; i < 10000; i++)
+		loner->wrong += !getcwd(path, sizeof(path)) || strcmp(path, "/proc") != 0;
 	return 0;
 }
 
-static void live_alone(struct loner *loner)
+static void case_own_directory(void)
 {
-	const int flags =
-		CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_CHILD_CLEARTID;
+	const int flags = CLONE_VM | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_FILES |
+			  CLONE_CHILD_CLEARTID;
 	char *stack = map_pages(16, PROT_READ | PROT_WRITE);
+	struct loner loner = {.alive = 1};
+	char before[PATH_MAX], after[PATH_MAX];
 
-	atomic_store(&loner->alive, 1);
-	if (clone(read_own_file, stack + 16 * PAGE, flags, loner, NULL, NULL, &loner->alive) < 0)
+	if (!getcwd(before, sizeof(before)))
+		guest_die("getcwd: %s", error_name(errno));
+	if (clone(stay_in_proc, stack + 16 * PAGE, flags, &loner, NULL, NULL, &loner.alive) < 0)
 		guest_die("clone: %s", error_name(errno));
-	while (atomic_load(&loner->alive))
-		syscall(SYS_futex, &loner->alive, FUTEX_WAIT, 1, NULL, NULL, 0);
+	while (atomic_load(&loner.alive))
+		syscall(SYS_futex, &loner.alive, FUTEX_WAIT, 1, NULL, NULL, 0);
+	show("%ld wrong", loner.wrong);
+	show("the process's: %s",
+	     getcwd(after, sizeof(after)) && !strcmp(before, after) ? "the same" : "another");
 	munmap(stack, 16 * PAGE);
-}
-
-static void case_own_descriptors(void)
-{
-	struct loner loner = {.file = new_file(4096)};
-	_Atomic int lived = 0;
-	pthread_t thread;
-	char byte;
-
-	for (int i = 0; i < 3; i++) {
-		live_alone(&loner);
-		show("%ld wrong, its descriptor: %s, closed by it: %s", loner.wrong,
-		     answer(fcntl(loner.own, F_GETFD)), answer(pread(loner.file, &byte, 1, 0)));
-		thread = start(short_life, &lived, 0);
-		pthread_join(thread, NULL);
-	}
-	close(loner.file);
 }
 
 /* Credentials are a thread's, as the kernel sees it. */
@@ -544,7 +529,7 @@ int main(int argc, char **argv)
 		{"once_and_keys", case_once_and_keys},
 		{"cancel_and_stacks", case_cancel_and_stacks},
 		{"faults_side_by_side", case_faults_side_by_side},
-		{"own_descriptors", case_own_descriptors},
+		{"own_directory", case_own_directory},
 		{"own_identity", case_own_identity},
 		{NULL, NULL},
 	};

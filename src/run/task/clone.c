@@ -19,10 +19,11 @@
 /* Of a host thread: it serves system calls, and the program's own stack is elsewhere. */
 #define HOST_STACK_BYTES (256 * 1024)
 
-/* What every thread shares with its process in Quire. */
+/* What every thread shares with its process in Quire. Descriptors too, or a file that one of them
+ * maps would be another one's in others. */
 #define CLONE_OF_THREADS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
 /* What a host thread shares with its process, and can stop sharing. */
-#define CLONE_OF_HOST (CLONE_FS | CLONE_FILES | CLONE_SYSVSEM)
+#define CLONE_OF_HOST (CLONE_FS | CLONE_SYSVSEM)
 
 /* Lives on the parent's stack until `born`. */
 struct birth {
@@ -83,17 +84,13 @@ static int begin(struct thread *thread, const struct birth *birth)
 {
 	const struct clone_request *request = birth->request;
 	const int private_parts = (int)(~request->flags & CLONE_OF_HOST);
-	int error = give_cpu(thread, birth);
+	int error;
 
+	if (private_parts && unshare(private_parts) != 0)
+		return -errno;
+	error = give_cpu(thread, birth);
 	if (error)
 		return error;
-	/* The CPU's descriptor is the process's, and other threads will have the CPU. */
-	if (private_parts && unshare(private_parts) != 0) {
-		error = -errno;
-		kvm_cpu_switch(thread->cpu, NULL);
-		kvm_cpu_destroy(thread->cpu);
-		return error;
-	}
 	thread->apart = birth->parent->apart || private_parts;
 	thread->tid = gettid();
 	store_tid(thread, request->flags & CLONE_PARENT_SETTID, request->parent_tid);
@@ -197,6 +194,8 @@ static int64_t do_clone(struct thread *thread, const struct clone_request *reque
 		return error;
 	if ((request->flags & CLONE_OF_THREADS) != CLONE_OF_THREADS)
 		return refuse_process();
+	if (!(request->flags & CLONE_FILES))
+		return -EINVAL;
 	return thread_clone(thread, request);
 }
 

@@ -131,10 +131,12 @@ static int64_t sys_arch_prctl(struct thread *thread, const uint64_t args[6])
 }
 
 static const struct syscall_row rows[] = {
-	ROW_OWN(clone, HOW_TASK, 0, "threads; a second process is refused with ENOSYS",
+	ROW_OWN(clone, HOW_TASK, 0,
+		"threads that share descriptors; a second process is refused with ENOSYS",
 		A_LONG(flags), A_ADDRESS(stack), A_ADDRESS(parent_tid), A_ADDRESS(child_tid),
 		A_LONG(tls)),
-	ROW_OWN(clone3, HOW_TASK, 0, "threads; a second process is refused with ENOSYS",
+	ROW_OWN(clone3, HOW_TASK, 0,
+		"threads that share descriptors; a second process is refused with ENOSYS",
 		A_ADDRESS(cl_args), A_LONG(size)),
 	ROW_OWN(fork, HOW_TASK, 0, "refused with ENOSYS"),
 	ROW_OWN(vfork, HOW_TASK, 0, "refused with ENOSYS"),

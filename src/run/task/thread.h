@@ -60,7 +60,7 @@ struct thread {
 	uint32_t missed_calls;    /* O: that exited while the server was awake */
 	uint64_t answered_before; /* O: by the server, when they were counted last */
 	bool served;              /* O: the server knows the thread */
-	bool apart; /* O: its directory, descriptors or credentials may not be the process's */
+	bool apart;               /* O: its directory or its credentials may not be the process's */
 	bool never_waits; /* O: read and write of a pipe answer EAGAIN where they would wait */
 	struct open_file open_files[OPEN_FILES_REMEMBERED]; /* O: by number */
 };
