@@ -28,8 +28,8 @@ typedef uint64_t pgoff_t;
 
 #define QUIRE_MUST_CHECK __attribute__((warn_unused_result))
 /*
- * For what runs in a handler of signals: no sanitizer looks at it. TSan's runtime takes locks of
- * its own, and the code that the signal interrupted may hold them.
+ * For what runs in a handler of signals: TSan stays away from it. Its runtime takes locks of its
+ * own, and the code that the signal interrupted may hold them.
  */
 #if __has_attribute(disable_sanitizer_instrumentation)
 #define QUIRE_IN_SIGNAL_HANDLER __attribute__((disable_sanitizer_instrumentation))
