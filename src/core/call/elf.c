@@ -11,8 +11,7 @@
 #include <errno.h>
 #include <string.h>
 
-static const uint8_t elf_ident[] = {0x7f, 'E', 'L', 'F', 2 /* 64 bits */, 1 /* little endian */,
-				    1 /* version */};
+static const uint8_t elf_magic[] = {0x7f, 'E', 'L', 'F'};
 
 /* Exactly `bytes` bytes; a file that is too short is no ELF file. */
 static int read_exact(const struct elf_image *image, struct mem_cgroup *memcg, void *buffer,
@@ -29,53 +28,53 @@ static int read_exact(const struct elf_image *image, struct mem_cgroup *memcg, v
 	return (uint64_t)got == bytes ? 0 : -ENOEXEC;
 }
 
+/* As on Linux, class, byte order and version are not looked at. */
 static bool header_good(const struct elf64_header *header)
 {
-	return !memcmp(header->e_ident, elf_ident, sizeof(elf_ident)) &&
+	return !memcmp(header->e_ident, elf_magic, sizeof(elf_magic)) &&
 	       (header->e_type == ELF_ET_EXEC || header->e_type == ELF_ET_DYN) &&
-	       header->e_machine == ELF_EM_X86_64 && header->e_version == 1 &&
+	       header->e_machine == ELF_EM_X86_64 &&
 	       header->e_phentsize == sizeof(struct elf64_program_header) && header->e_phnum &&
-	       header->e_phnum <= ELF_PHNUM_MAX && header->e_entry < TASK_SIZE_MAX;
+	       header->e_phnum <= ELF_PHNUM_MAX;
 }
 
-static bool segment_good(const struct elf_image *image, const struct elf64_program_header *segment)
+/* It can be mapped somewhere; perhaps behind the end of the file. */
+static bool segment_good(const struct elf64_program_header *segment)
 {
-	const uint64_t size = i_size_read(image->file->f_inode);
-
 	return segment->p_filesz <= segment->p_memsz && segment->p_memsz <= TASK_SIZE_MAX &&
-	       segment->p_vaddr <= TASK_SIZE_MAX - segment->p_memsz && segment->p_offset <= size &&
-	       segment->p_filesz <= size - segment->p_offset &&
-	       PAGE_OFFSET(segment->p_offset) == PAGE_OFFSET(segment->p_vaddr) &&
-	       !(segment->p_align & (segment->p_align - 1)) &&
-	       segment->p_align <= TASK_SIZE_MAX / 2;
+	       segment->p_vaddr <= TASK_SIZE_MAX - segment->p_memsz &&
+	       segment->p_offset <= (uint64_t)INT64_MAX - TASK_SIZE_MAX &&
+	       PAGE_OFFSET(segment->p_offset) == PAGE_OFFSET(segment->p_vaddr);
 }
 
-/* PT_LOAD segments come in ascending order and do not overlap; their bounds are collected. */
-static int check_loads(struct elf_image *image)
+/* What cannot be an alignment is none. */
+static uint64_t segment_alignment(const struct elf64_program_header *segment)
 {
-	uint64_t end = 0;
-	bool any = false;
+	const uint64_t alignment = segment->p_align;
 
+	return alignment & (alignment - 1) || alignment > TASK_SIZE_MAX / 2 ? 0 : alignment;
+}
+
+/* Collects the bounds of the PT_LOAD segments, which may come in any order, and overlap. */
+static void check_loads(struct elf_image *image)
+{
 	image->alignment = PAGE_SIZE;
+	image->start = UINT64_MAX;
 	for (uint32_t i = 0; i < image->header.e_phnum; i++) {
 		const struct elf64_program_header *segment = &image->segments[i];
 
 		if (segment->p_type != ELF_PT_LOAD)
 			continue;
-		if (!segment_good(image, segment) || segment->p_vaddr < end)
-			return -ENOEXEC;
-		if (!any)
-			image->start = PAGE_ALIGN_DOWN(segment->p_vaddr);
-		any = true;
-		end = segment->p_vaddr + segment->p_memsz;
-		image->alignment = max_u64(image->alignment, segment->p_align);
+		if (!segment_good(segment)) {
+			image->broken = true;
+			return;
+		}
+		image->start = min_u64(image->start, PAGE_ALIGN_DOWN(segment->p_vaddr));
+		image->end = max_u64(image->end, PAGE_ALIGN(segment->p_vaddr + segment->p_memsz));
+		image->alignment = max_u64(image->alignment, segment_alignment(segment));
 	}
-	image->end = PAGE_ALIGN(end);
-	/* Something to run, and not on the pages that catch null pointers. */
-	if (!any || image->end == image->start ||
-	    (image->header.e_type == ELF_ET_EXEC && image->start < MMAP_MIN_ADDR))
-		return -ENOEXEC;
-	return 0;
+	/* Something to run. */
+	image->broken = image->end <= image->start;
 }
 
 static int read_interpreter(struct elf_image *image, struct mem_cgroup *memcg,
@@ -89,9 +88,11 @@ static int read_interpreter(struct elf_image *image, struct mem_cgroup *memcg,
 	image->interpreter = quire_zalloc(bytes);
 	if (!image->interpreter)
 		return -ENOMEM;
+	if (segment->p_offset > (uint64_t)INT64_MAX - bytes)
+		return -EINVAL;
 	error = read_exact(image, memcg, image->interpreter, bytes, segment->p_offset);
 	if (error)
-		return error;
+		return error == -ENOEXEC ? -EIO : error;
 	return image->interpreter[bytes - 1] ? -ENOEXEC : 0;
 }
 
@@ -133,9 +134,10 @@ int elf_read(struct elf_image *image, struct file *file, struct mem_cgroup *memc
 	if (!image->segments)
 		return -ENOMEM;
 	error = read_exact(image, memcg, image->segments, bytes, image->header.e_phoff);
-	if (!error)
-		error = check_loads(image);
-	return error ? error : read_special(image, memcg);
+	if (error)
+		return error;
+	check_loads(image);
+	return read_special(image, memcg);
 }
 
 void elf_release(struct elf_image *image)

