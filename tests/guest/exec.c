@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -210,6 +211,58 @@ static void case_again(void)
 	guest_die("execve");
 }
 
+/* This program with other bytes at this place of its headers. */
+static void exec_damaged(size_t at, uint64_t value, size_t bytes)
+{
+	char *argv[] = {(char *)"./damaged", (char *)"--start", NULL};
+	int from = open(self, O_RDONLY), to = open("damaged", O_RDWR | O_CREAT, 0700);
+	struct stat status;
+
+	if (fstat(from, &status) || sendfile(to, from, NULL, (size_t)status.st_size) < 0 ||
+	    pwrite(to, &value, bytes, (off_t)at) != (ssize_t)bytes)
+		guest_die("damaged");
+	close(to);
+	unsetenv("GUEST_GIVEN");
+	fflush(stdout);
+	show("%s", answer(execve("./damaged", argv, environ)));
+}
+
+/* Where the program header of the first segment to be loaded has this field. */
+static size_t load_field(size_t field)
+{
+	const ElfW(Phdr) *headers = (const void *)getauxval(AT_PHDR);
+	size_t i = 0;
+
+	while (headers[i].p_type != PT_LOAD)
+		i++;
+	return sizeof(ElfW(Ehdr)) + i * sizeof(*headers) + field;
+}
+
+static void case_damaged_version(void)
+{
+	exec_damaged(offsetof(ElfW(Ehdr), e_version), 7, sizeof(uint32_t));
+}
+
+static void case_damaged_machine(void)
+{
+	exec_damaged(offsetof(ElfW(Ehdr), e_machine), 3, sizeof(uint16_t));
+}
+
+static void case_damaged_alignment(void)
+{
+	exec_damaged(load_field(offsetof(ElfW(Phdr), p_align)), 3, sizeof(uint64_t));
+}
+
+static void case_damaged_offset(void)
+{
+	exec_damaged(load_field(offsetof(ElfW(Phdr), p_offset)), UINT64_MAX, sizeof(uint64_t));
+}
+
+static void case_damaged_size(void)
+{
+	exec_damaged(load_field(offsetof(ElfW(Phdr), p_memsz)), 0, sizeof(uint64_t));
+}
+
 static void case_no_arguments(void)
 {
 	char *none[] = {NULL};
@@ -295,6 +348,12 @@ static void case_thread(void)
 }
 
 static const struct guest_case cases[] = {
+	{"damaged_version", case_damaged_version},
+	{"damaged_machine", case_damaged_machine},
+	{"damaged_alignment", case_damaged_alignment},
+	{"damaged_offset", case_damaged_offset},
+	{"damaged_size", case_damaged_size},
+
 	{"auxv", case_auxv},
 	{"refused", case_refused},
 	{"long", case_long},
