@@ -139,13 +139,14 @@ static void show_low_pages(void)
 	/* mov $7, %eax; ret */
 	static const char code[] = "\xb8\x07\0\0\0\xc3";
 	/* The compiler knows about null pointers more than is true here. */
-	volatile char *volatile null = NULL;
+	volatile char *null;
 	char *page = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	char *other = map_pages(1, PROT_READ | PROT_WRITE);
 	const int file = new_file(0);
 	struct caught caught;
 
+	__asm__("xor %k0, %k0" : "=r"(null));
 	show("low pages: %s", answer(page == MAP_FAILED ? -1 : 0));
 	if (page == MAP_FAILED)
 		return;

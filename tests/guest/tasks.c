@@ -53,11 +53,8 @@ static void show_links(int fd)
 }
 
 /* What stands in status and stat of one thread. */
-static void show_task(pid_t tid, const char *file)
+static void show_task(pid_t tid, const char *file, const char *path)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), file, getpid(), tid);
 	show("%s: name %.5s, its number %d", file, strstr(read_text(path), "Name:") + 6,
 	     field(read_text(path), "\nPid:") == tid);
 }
@@ -124,10 +121,14 @@ static void case_tasks(void)
 	pthread_barrier_wait(&other.barrier);
 	show_tasks(again, (const pid_t[2]){getpid(), other.tid});
 	show_links(copy);
-	show_task(getpid(), "/proc/%1$d/status");
-	show_task(other.tid, "/proc/%1$d/task/%2$d/status");
-	show_task(other.tid, "/proc/self/task/%2$d/status");
-	show_task(other.tid, "/proc/%2$d/status");
+	snprintf(path, sizeof(path), "/proc/%d/status", getpid());
+	show_task(getpid(), "of the first", path);
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", getpid(), other.tid);
+	show_task(other.tid, "of the other by both numbers", path);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/status", other.tid);
+	show_task(other.tid, "of the other by self", path);
+	snprintf(path, sizeof(path), "/proc/%d/status", other.tid);
+	show_task(other.tid, "of the other by its own number", path);
 	show_neighbours(&other);
 	snprintf(path, sizeof(path), "%d/status", other.tid);
 	show("in the directory: %d", openat(copy, path, O_RDONLY) >= 0);

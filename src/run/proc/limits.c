@@ -33,7 +33,7 @@ static bool print_own(const struct rlimit *limits, const char *line, FILE *strea
 	for (size_t i = 0; i < ARRAY_SIZE(own_limits); i++) {
 		const struct rlimit *limit = &limits[own_limits[i].resource];
 
-		if (strncmp(line, own_limits[i].name, strlen(own_limits[i].name)))
+		if (strncmp(line, own_limits[i].name, strlen(own_limits[i].name)) != 0)
 			continue;
 		fprintf(stream, "%-25s ", own_limits[i].name);
 		print_value(stream, limit->rlim_cur);

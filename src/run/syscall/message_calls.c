@@ -345,8 +345,9 @@ static int64_t receive_header(struct thread *thread, uint64_t fd, uint64_t addre
 	struct msghdr header;
 	int64_t result = message_begin(&message, thread, fd, flags);
 
-	if (!result)
-		result = with_header(&message, address, &header, receive_prepared);
+	if (result)
+		return result;
+	result = with_header(&message, address, &header, receive_prepared);
 	if (result < 0)
 		return result;
 	if (header.msg_name)

@@ -53,9 +53,10 @@ static bool may_be_task_directory(mode_t mode, uint64_t bytes, uint64_t links)
 	return S_ISDIR(mode) && !bytes && links > 2;
 }
 
+/* `address`: of Quire's copy. */
 static void look_at_stat(struct thread *thread, uint64_t address)
 {
-	struct stat *status = bounce_pointer(address);
+	struct stat *status = as_pointer(address);
 	uint64_t links = status->st_nlink;
 
 	if (!may_be_task_directory(status->st_mode, (uint64_t)status->st_size, links))
@@ -66,7 +67,7 @@ static void look_at_stat(struct thread *thread, uint64_t address)
 
 static void look_at_statx(struct thread *thread, uint64_t address)
 {
-	struct statx *status = bounce_pointer(address);
+	struct statx *status = as_pointer(address);
 	uint64_t links = status->stx_nlink;
 
 	if (!may_be_task_directory(status->stx_mode, status->stx_size, links))
