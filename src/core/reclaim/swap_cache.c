@@ -212,12 +212,14 @@ bool shmem_move_to_swap(struct quire *quire, struct page *page)
 		return false;
 	swap_duplicate(quire, entry);
 	page_clear(page, PG_dirty);
+	/* Counted before: once its last page has left it, the file may be gone. */
+	mapping_stat_event(stat, MAPPING_WRITEBACK, 1);
 	if (filemap_remove_if_unused(page, swp_to_xa_entry(entry))) {
 		get_page(page);
 		page_set(page, PG_dirty);
-		mapping_stat_event(stat, MAPPING_WRITEBACK, 1);
 		return true;
 	}
+	mapping_stat_event(stat, MAPPING_WRITEBACK, (uint64_t)-1);
 	page_set(page, PG_dirty);
 	get_page(page);
 	delete_from_swap_cache(quire, page);

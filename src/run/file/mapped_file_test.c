@@ -298,6 +298,17 @@ static void assert_cached(struct run_fixture *fixture, int fd, const char *expec
 	assert_string_equal(cached, expected);
 }
 
+/* Reading ahead waits for nobody. */
+static void await_cached(struct run_fixture *fixture, int fd, pgoff_t index)
+{
+	struct inode *inode = mapped_inode(&fixture->run, fd);
+
+	assert_non_null(inode);
+	while (!filemap_resident(&inode->i_data, index))
+		sched_yield();
+	iput(inode);
+}
+
 static void advice_reaches_the_cache(void **state)
 {
 	(void)state;
@@ -330,6 +341,9 @@ static void advice_reaches_the_cache(void **state)
 	assert_cached(fixture, fd, "0000000000");
 	ADVISE(PAGE_SIZE + 5, PAGE_SIZE, POSIX_FADV_WILLNEED);
 	assert_int_equal(CALL(fixture, readahead, (uint64_t)fd, 8 * PAGE_SIZE, 100 * PAGE_SIZE), 0);
+	for (pgoff_t i = 0; i < 10; i++)
+		if (i == 1 || i == 2 || i >= 8)
+			await_cached(fixture, fd, i);
 	assert_cached(fixture, fd, "0110000011");
 	ADVISE((uint64_t)-1, 0, POSIX_FADV_WILLNEED);
 	ADVISE((uint64_t)-1, 0, POSIX_FADV_DONTNEED);

@@ -72,7 +72,8 @@ void transfer_advance(struct transfer *transfer, uint64_t bytes)
 	while (bytes) {
 		const uint64_t part = min_u64(transfer->piece->iov_len, bytes);
 
-		transfer->piece->iov_base = (char *)transfer->piece->iov_base + part;
+		/* As a number: it may be 0 in the program. */
+		transfer->piece->iov_base = as_pointer(as_number(transfer->piece->iov_base) + part);
 		transfer->piece->iov_len -= part;
 		bytes -= part;
 		if (!transfer->piece->iov_len && (bytes || transfer->left))
