@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Turns meson's test logs (build/KIND/meson-logs/testlog.json, one JSON object a line) into one closing line.
 
-Each meson test (an executable or a script) counts once. The names of failed tests are printed first. The exit status
-is 0 only if at least one test ran and none failed.
+Each meson test (an executable or a script) counts once. Before that line come the failed tests: the end of what each
+printed, then the names of all, a line each. The exit status is 0 only if at least one test ran and none failed.
 """
 
 import argparse
@@ -12,9 +12,17 @@ import sys
 
 PASSED = {"OK", "EXPECTEDFAIL"}
 SKIPPED = {"SKIP"}
+LINES_OF_A_FAILURE = 30
 
 
-def count(path, totals):
+def show_failure(test):
+    print(f"-- {test['name']}: {test['result']}, the end of its output:")
+    printed = (test.get("stdout") or "") + (test.get("stderr") or "")
+    for line in printed.splitlines()[-LINES_OF_A_FAILURE:]:
+        print(f"   {line}")
+
+
+def count(path, totals, failures):
     try:
         with open(path, encoding="utf-8") as log:
             lines = [line for line in log if line.strip()]
@@ -29,7 +37,8 @@ def count(path, totals):
             totals["skipped"] += 1
         else:
             totals["failed"] += 1
-            print(f"{test['result']}: {test['name']} ({path})")
+            failures.append(f"failed: {test['name']}: {test['result']} ({path})")
+            show_failure(test)
 
 
 def main():
@@ -38,8 +47,11 @@ def main():
     parser.add_argument("logs", nargs="*")
     arguments = parser.parse_args()
     totals = {"passed": 0, "failed": arguments.broken, "skipped": 0}
+    failures = []
     for path in arguments.logs:
-        count(path, totals)
+        count(path, totals, failures)
+    for failure in failures:
+        print(failure)
     print("{passed} passed, {failed} failed, {skipped} skipped".format(**totals))
     return 1 if totals["failed"] or not totals["passed"] else 0
 

@@ -256,15 +256,15 @@ static void read_ahead(struct thread *thread, struct inode *inode, int64_t offse
 		force_page_cache_readahead(&inode->i_data, first, last - first + 1, &context);
 }
 
-/* The host judges the arguments, and has its own cache of the file. */
-static int64_t sys_fadvise64(struct thread *thread, const uint64_t args[6])
+/* The host judges the arguments, and has its own cache of the file; then Quire's heeds them too. */
+static int64_t advise(struct thread *thread, long number, const uint64_t args[6], int advice)
 {
-	const int fd = (int)args[0], advice = (int)args[3];
+	const int fd = (int)args[0];
 	int64_t result = check_fd(thread, fd);
 	struct inode *inode = NULL;
 
 	if (!result)
-		result = host_syscall(SYS_fadvise64, args);
+		result = host_syscall(number, args);
 	if (!result && (advice == POSIX_FADV_DONTNEED || advice == POSIX_FADV_WILLNEED))
 		inode = mapped_inode(thread->process->run, fd);
 	if (!inode)
@@ -277,20 +277,14 @@ static int64_t sys_fadvise64(struct thread *thread, const uint64_t args[6])
 	return 0;
 }
 
+static int64_t sys_fadvise64(struct thread *thread, const uint64_t args[6])
+{
+	return advise(thread, SYS_fadvise64, args, (int)args[3]);
+}
+
 static int64_t sys_readahead(struct thread *thread, const uint64_t args[6])
 {
-	int64_t result = check_fd(thread, (int)args[0]);
-	struct inode *inode = NULL;
-
-	if (!result)
-		result = host_syscall(SYS_readahead, args);
-	if (!result)
-		inode = mapped_inode(thread->process->run, (int)args[0]);
-	if (inode) {
-		read_ahead(thread, inode, (int64_t)args[1], args[2]);
-		iput(inode);
-	}
-	return result;
+	return advise(thread, SYS_readahead, args, POSIX_FADV_WILLNEED);
 }
 
 #define WAITS (SYSCALL_RESTART | SYSCALL_BLOCKS)

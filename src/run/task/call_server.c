@@ -43,8 +43,9 @@
 #define LOOKS 256
 
 struct call_server {
-	struct process *process; /* C */
-	uint32_t cpus;           /* C: of the host that the process may use */
+	struct process *process;          /* C */
+	uint32_t cpus;                    /* C: of the host that the process may use */
+	uint64_t allowed[KVM_CALLS / 64]; /* C: a bit for each call that is served */
 	pthread_mutex_t lock;
 	struct thread *threads[SERVED_THREADS]; /* L: NULL: free; the index is the page's */
 	struct file *code, *areas;              /* C: a page for each, mapped side by side */
@@ -131,12 +132,9 @@ static bool may_wait(struct thread *thread, const struct kvm_call *call)
 }
 
 /* The program may have posted any number. */
-static bool is_served(uint64_t number)
+static bool is_served(const struct call_server *server, uint64_t number)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(served_calls); i++)
-		if (served_calls[i] == number)
-			return true;
-	return false;
+	return number < KVM_CALLS && server->allowed[number / 64] >> number % 64 & 1;
 }
 
 /* The signal that a broken pipe sends is the program's thread's, which will get it anew. */
@@ -160,11 +158,11 @@ static bool is_refused(int64_t result)
 	       result == -EOPNOTSUPP || result == -EPIPE;
 }
 
-static void serve(struct thread *thread, const struct kvm_call *call)
+static void serve(struct call_server *server, struct thread *thread, const struct kvm_call *call)
 {
 	int64_t result = -EINTR;
 
-	if (is_served(call->number) && !may_wait(thread, call)) {
+	if (is_served(server, call->number) && !may_wait(thread, call)) {
 		thread->never_waits = true;
 		result = syscall_serve(thread, (int64_t)call->number, call->args);
 		thread->never_waits = false;
@@ -173,7 +171,7 @@ static void serve(struct thread *thread, const struct kvm_call *call)
 		kvm_call_refuse(thread->cpu);
 	else
 		kvm_call_answer(thread->cpu, (uint64_t)result);
-	atomic_fetch_add_explicit(&thread->process->call_server->answered, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&server->answered, 1, memory_order_relaxed);
 }
 
 /* Whether there was a call. */
@@ -188,7 +186,7 @@ static bool look(struct call_server *server)
 
 		if (!thread || !kvm_call_take(thread->cpu, &call))
 			continue;
-		serve(thread, &call);
+		serve(server, thread, &call);
 		found = true;
 	}
 	pthread_mutex_unlock(&server->lock);
@@ -279,6 +277,7 @@ static struct call_server *create_server(struct process *process)
 	if (!server)
 		return NULL;
 	server->process = process;
+	fill_allowed(server->allowed);
 	pthread_mutex_init(&server->lock, NULL);
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) ||
 	    special_object_create(quire, "[calls]", SERVED_THREADS, &server->code) ||
@@ -345,10 +344,8 @@ static int enable(struct call_server *server, struct thread *thread, uint64_t pa
 		.code = special_object_page(server->code, page),
 		.area = special_object_page(server->areas, page),
 	};
-	uint64_t allowed[KVM_CALLS / 64] = {0};
 
-	fill_allowed(allowed);
-	return kvm_calls_enable(thread->cpu, &place, allowed);
+	return kvm_calls_enable(thread->cpu, &place, server->allowed);
 }
 
 /* Puts the thread among those that are served. False: there is no room. */
