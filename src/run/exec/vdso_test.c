@@ -162,8 +162,15 @@ static void test_without_data(void **state)
  * host's. */
 static void test_clocks_run_forwards(void **state)
 {
-	static const int clocks[] = {CLOCK_REALTIME, CLOCK_MONOTONIC,        CLOCK_BOOTTIME,
-				     CLOCK_TAI,      CLOCK_MONOTONIC_COARSE, CLOCK_REALTIME_COARSE};
+	/* A clock, and the host's that it is never ahead of: the host moves its coarse ones at
+	 * ticks of a timer, which come late on a busy machine. */
+	static const struct {
+		int clock, limit;
+	} clocks[] = {
+		{CLOCK_REALTIME, CLOCK_REALTIME},          {CLOCK_MONOTONIC, CLOCK_MONOTONIC},
+		{CLOCK_BOOTTIME, CLOCK_BOOTTIME},          {CLOCK_TAI, CLOCK_TAI},
+		{CLOCK_MONOTONIC_COARSE, CLOCK_MONOTONIC}, {CLOCK_REALTIME_COARSE, CLOCK_REALTIME},
+	};
 	int (*get)(int, struct timespec *);
 	uint64_t last[ARRAY_SIZE(clocks)] = {0};
 	struct clock_update update;
@@ -184,16 +191,16 @@ static void test_clocks_run_forwards(void **state)
 			clock_update(&update);
 			changes++;
 		}
-		clock_gettime(clocks[i], &before);
-		assert_int_equal(get(clocks[i], &time), 0);
-		clock_gettime(clocks[i], &after);
+		clock_gettime(clocks[i].clock, &before);
+		assert_int_equal(get(clocks[i].clock, &time), 0);
+		clock_gettime(clocks[i].limit, &after);
 		/* It was the system call, whose clock Quire would have made go on from the data. */
 		if (!clock_page_read(mapped.page, CLOCK_MONOTONIC, &ns))
 			continue;
 		assert_true(ns_of(&time) >= last[i]);
 		assert_in_range(ns_of(&time),
 				ns_of(&before) - SLACK_NS - atomic_load(&mapped.page->coarse),
-				ns_of(&after) + SLACK_NS + atomic_load(&mapped.page->coarse));
+				ns_of(&after) + SLACK_NS);
 		last[i] = ns_of(&time);
 	}
 	clock_update_destroy(&update);
