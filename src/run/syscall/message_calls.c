@@ -194,8 +194,9 @@ static int64_t send_prepared(struct message *message)
 	return socket_interrupted(message->fd, SO_SNDTIMEO, result);
 }
 
-/* Descriptors beyond the program's limit are not received: their list is cut there. */
-static void limit_rights(struct message *message)
+/* Of descriptors that have come, those beyond the program's limit are closed, or, without `keep`,
+ * all: their list is cut there. */
+static void limit_rights(struct message *message, bool keep)
 {
 	struct msghdr *host = &message->host;
 
@@ -210,7 +211,9 @@ static void limit_rights(struct message *message)
 			int fd;
 
 			memcpy(&fd, data + at - CMSG_LEN(0), sizeof(fd));
-			if (check_new_fd(message->thread, fd) == fd)
+			if (!keep)
+				close_on_host(message->thread, fd);
+			else if (check_new_fd(message->thread, fd) == fd)
 				kept += sizeof(int);
 		}
 		if (kept < part->cmsg_len) {
@@ -232,7 +235,9 @@ static int prepare_receive(struct message *message)
 		host->msg_name = bounce_alloc(&message->bounce, host->msg_namelen);
 	}
 	if (given->msg_control) {
-		host->msg_controllen = min_u64(given->msg_controllen, BOUNCE_MAX);
+		/* What the program has no memory for is not received, which is no error. */
+		host->msg_controllen = user_range(message->bounce.mm, as_number(given->msg_control),
+						  min_u64(given->msg_controllen, BOUNCE_MAX), true);
 		host->msg_control = bounce_alloc(&message->bounce, host->msg_controllen);
 	}
 	return message->bounce.error;
@@ -253,7 +258,10 @@ static int64_t receive_piece(struct message *message, char *buffer, uint64_t don
 	if (received <= 0)
 		return received;
 	room = min_u64((uint64_t)received, room);
-	return copy_vector(message, done, buffer, room, true) < room ? -EFAULT : received;
+	if (copy_vector(message, done, buffer, room, true) == room)
+		return received;
+	limit_rights(message, false);
+	return -EFAULT;
 }
 
 /* Only MSG_WAITALL asks for more than one piece. */
@@ -277,17 +285,23 @@ static int64_t receive_data(struct message *message)
 	}
 }
 
+/* As on Linux, control data that cannot be stored is lost without an error. */
 static int store_received(struct message *message)
 {
-	const struct msghdr *given = message->header, *host = &message->host;
+	const struct msghdr *given = message->header;
+	struct msghdr *host = &message->host;
 	struct mm_struct *mm = message->bounce.mm;
 
+	limit_rights(message, true);
+	if (given->msg_control && copy_to_user(mm, as_number(given->msg_control), host->msg_control,
+					       host->msg_controllen)) {
+		limit_rights(message, false);
+		host->msg_controllen = 0;
+		host->msg_flags |= MSG_CTRUNC;
+	}
 	if (given->msg_name && copy_to_user(mm, as_number(given->msg_name), host->msg_name,
 					    min_u64(min_u64(given->msg_namelen, host->msg_namelen),
 						    sizeof(struct sockaddr_storage))))
-		return -EFAULT;
-	if (given->msg_control && copy_to_user(mm, as_number(given->msg_control), host->msg_control,
-					       host->msg_controllen))
 		return -EFAULT;
 	return 0;
 }
@@ -299,11 +313,8 @@ static int64_t receive_prepared(struct message *message)
 
 	if (!result)
 		result = receive_data(message);
-	if (result >= 0) {
-		limit_rights(message);
-		if (store_received(message))
-			result = -EFAULT;
-	}
+	if (result >= 0 && store_received(message))
+		result = -EFAULT;
 	bounce_end(&message->bounce);
 	return socket_interrupted(message->fd, SO_RCVTIMEO, result);
 }
