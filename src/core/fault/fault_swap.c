@@ -14,6 +14,14 @@
 /* Swap fault-around. */
 #define SWAP_AROUND_BYTES (16 * PAGE_SIZE)
 
+/* The page was not mapped: whoever gave up its last use meanwhile may have found it locked. */
+static void drop_locked_page(struct quire *quire, struct page *page)
+{
+	unlock_page(page);
+	swap_cache_release(quire, page);
+	put_page(quire, page);
+}
+
 /*
  * Finds the page of the entry, locked, with a reference in vmf->page, and still the swap cache's
  * page of that entry.
@@ -34,8 +42,7 @@ static uint32_t get_locked_swap_page(struct vm_fault *vmf, swp_entry_t entry)
 	lock_page(vmf->page);
 	if (page_test(vmf->page, PG_swapcache) && vmf->page->private == entry.value)
 		return VM_FAULT_DONE;
-	unlock_page(vmf->page);
-	put_page(quire, vmf->page);
+	drop_locked_page(quire, vmf->page);
 	return VM_FAULT_RETRY;
 }
 
@@ -109,10 +116,10 @@ static bool map_neighbour(struct vm_fault *vmf)
 	if (mapped) {
 		swap_note_readahead_hit(quire, entry, vmf->page);
 		give_up_slot(vmf, map_swapped_page(vmf, accessed));
+		unlock_page(vmf->page);
+	} else {
+		drop_locked_page(quire, vmf->page);
 	}
-	unlock_page(vmf->page);
-	if (!mapped)
-		put_page(quire, vmf->page);
 	return mapped;
 }
 
@@ -151,8 +158,7 @@ uint32_t do_swap_page(struct vm_fault *vmf)
 	if (result)
 		return result;
 	if (!fault_lock_pte(vmf)) {
-		unlock_page(vmf->page);
-		put_page(quire, vmf->page);
+		drop_locked_page(quire, vmf->page);
 		return VM_FAULT_RETRY;
 	}
 	mapped = map_swapped_page(vmf, PTE_ACCESSED);

@@ -8,6 +8,7 @@
 #include "core/fault/fault.h"
 #include "core/file/filemap.h"
 #include "core/instance/instance.h"
+#include "core/reclaim/swap.h"
 #include "core/vma/vma.h"
 
 #include <errno.h>
@@ -122,6 +123,8 @@ void unpin_user_pages(struct quire *quire, struct page **pages, uint32_t nr, boo
 			lock_page(pages[i]);
 			set_page_dirty(pages[i]);
 			unlock_page(pages[i]);
+			/* It may have been unmapped meanwhile, by somebody who found it locked. */
+			swap_cache_release(quire, pages[i]);
 		}
 		put_page_many(quire, pages[i], GUP_PIN_BIAS);
 	}

@@ -155,17 +155,32 @@ bool try_to_free_swap(struct quire *quire, struct page *page)
 	return true;
 }
 
+/* As try_to_free_swap() sees it, without the page lock: `entry` is what the page had under it. */
+static bool looks_unused(struct quire *quire, const struct page *page, swp_entry_t entry)
+{
+	return page_test(page, PG_swapcache) && !page_test(page, PG_writeback) &&
+	       !page_mapped(page) && !swap_count(quire, entry);
+}
+
 /*
  * Whoever holds the page lock calls this too after releasing it, so one of the two finds that the
- * page is needed no more.
+ * page is needed no more. That goes for the lock taken here as well: what ended while it was held
+ * is looked for after its release.
  */
 void swap_cache_release(struct quire *quire, struct page *page)
 {
-	if (!page_test(page, PG_swapcache) || page_mapped(page) || !trylock_page(page))
+	swp_entry_t entry;
+
+	if (!page_test(page, PG_swapcache) || page_mapped(page))
 		return;
-	if (!page_mapped(page))
-		try_to_free_swap(quire, page);
-	unlock_page(page);
+	do {
+		if (!trylock_page(page))
+			return;
+		entry = page_swap_entry(page);
+		if (!page_mapped(page))
+			try_to_free_swap(quire, page);
+		unlock_page(page);
+	} while (looks_unused(quire, page, entry));
 }
 
 struct page *swap_cache_get_page(struct quire *quire, swp_entry_t entry)
