@@ -207,13 +207,41 @@ static int run_both(const struct shell_options *options, const struct script *sc
 	return status;
 }
 
+static void wake(int signal)
+{
+	(void)signal;
+}
+
+/*
+ * The signals that ask to end, and that of a child's end, come only while await_runs() waits for
+ * them: one that came between its look and its wait would not end the wait. *before is the mask to
+ * wait with, and to go back to.
+ */
+static void hold_signals(sigset_t *before)
+{
+	const struct sigaction action = {.sa_handler = wake, .sa_flags = SA_RESTART};
+	sigset_t held;
+
+	sigaction(SIGCHLD, &action, NULL);
+	sigemptyset(&held);
+	sigaddset(&held, SIGINT);
+	sigaddset(&held, SIGTERM);
+	sigaddset(&held, SIGHUP);
+	sigaddset(&held, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &held, before);
+	sigdelset(before, SIGCHLD);
+}
+
 /* Waits for the process of the runs, or ends it when a signal asks for that. Its exit status. */
-static int await_runs(pid_t runs)
+static int await_runs(pid_t runs, const sigset_t *before)
 {
 	int status = 0;
 
-	while (waitpid(runs, &status, 0) < 0 && errno == EINTR)
-		kill(runs, SIGKILL);
+	while (waitpid(runs, &status, WNOHANG) == 0) {
+		if (shell_interrupted())
+			kill(runs, SIGKILL);
+		sigsuspend(before);
+	}
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
 	/* Processes of the linux machine are ours now, and end with the one that started them. */
@@ -228,22 +256,27 @@ static int run_apart(const struct shell_options *options, const struct script *s
 		     const struct snapshot *snapshot)
 {
 	int status = QUIRE_EXIT_FAILED;
+	sigset_t before;
 	pid_t runs;
 
 	prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	fflush(NULL);
+	hold_signals(&before);
 	runs = fork();
 	if (runs == 0) {
 		signal(SIGINT, SIG_IGN);
 		signal(SIGTERM, SIG_DFL);
 		signal(SIGHUP, SIG_DFL);
+		signal(SIGCHLD, SIG_DFL);
+		sigprocmask(SIG_SETMASK, &before, NULL);
 		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 		_exit(subcommand_finish(run_both(options, script, snapshot)));
 	}
 	if (runs < 0)
 		fprintf(stderr, "quire diff: fork: %s\n", strerror(errno));
 	else
-		status = await_runs(runs);
+		status = await_runs(runs, &before);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	/* Files that are half put back are worse than waiting for the rest. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
