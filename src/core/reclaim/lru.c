@@ -179,6 +179,14 @@ static void lru_add_one(struct lruvec *lruvec, struct page *page)
 		lruvec_policy(lruvec)->add(lruvec, page, page_test(page, PG_workingset));
 }
 
+/* Under the lru_lock: a page that was taken off its list goes where PG_mlocked, which others may
+ * have changed meanwhile, says now. */
+static void lru_add_again(struct lruvec *lruvec, struct page *page)
+{
+	if (!add_unevictable(lruvec, page))
+		lruvec_policy(lruvec)->add(lruvec, page, false);
+}
+
 /* Neighbours in a batch mostly belong to one group, whose lock is kept. */
 void lru_add_pages(struct page **pages, uint32_t count)
 {
@@ -323,7 +331,7 @@ void mlock_page(struct quire *quire, struct page *page)
 	lruvec = page_lruvec_lock(page);
 	if (page_test(page, PG_lru) && !page_test(page, PG_unevictable)) {
 		lruvec_policy(lruvec)->remove(lruvec, page);
-		add_unevictable(lruvec, page);
+		lru_add_again(lruvec, page);
 	}
 	lruvec_unlock(lruvec);
 }
@@ -338,7 +346,7 @@ void munlock_page(struct quire *quire, struct page *page)
 	lruvec = page_lruvec_lock(page);
 	if (page_test(page, PG_lru) && page_test(page, PG_unevictable)) {
 		del_unevictable(lruvec, page);
-		lruvec_policy(lruvec)->add(lruvec, page, false);
+		lru_add_again(lruvec, page);
 	}
 	lruvec_unlock(lruvec);
 }
