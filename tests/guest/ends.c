@@ -219,7 +219,7 @@ static void case_alarm(void)
 }
 
 /* What was stored through a mapping is in the file, however the program ends. */
-static void case_killed_with_dirty_pages(void)
+static void store_in_file(void)
 {
 	int fd = open("dirty", O_RDWR | O_CREAT | O_TRUNC, 0600);
 	char *memory;
@@ -228,7 +228,24 @@ static void case_killed_with_dirty_pages(void)
 		guest_die("a file");
 	memory = mmap(NULL, 100 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	fill(memory, 100 * PAGE, 3);
+}
+
+static void case_killed_with_dirty_pages(void)
+{
+	store_in_file();
 	raise(SIGTERM);
+}
+
+static void case_kills_itself(void)
+{
+	store_in_file();
+	kill(getpid(), SIGKILL);
+}
+
+static void case_raises_kill(void)
+{
+	store_in_file();
+	raise(SIGKILL);
 }
 
 static void case_beginning(void)
@@ -292,6 +309,8 @@ int main(int argc, char **argv)
 		{"cpu_limit", case_cpu_limit},
 		{"alarm", case_alarm},
 		{"killed_with_dirty_pages", case_killed_with_dirty_pages},
+		{"kills_itself", case_kills_itself},
+		{"raises_kill", case_raises_kill},
 		{"exec", case_exec},
 		{NULL, NULL},
 	};

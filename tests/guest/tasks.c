@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What /proc/self says of threads and limits: the program's own, and nobody else's.
+ * What /proc/self says of threads and limits: the program's own, and nobody else's; what prctl(2)
+ * switches for the process.
  */
 #define _GNU_SOURCE
 #include "guest.h"
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -163,11 +165,22 @@ static void case_limits(void)
 	show_limits(RLIMIT_AS, "Max address space", RLIM_INFINITY, RLIM_INFINITY);
 }
 
+static void case_large_pages(void)
+{
+	show("large pages are off: %s", answer(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0)));
+	show("off: %s", answer(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)));
+	show("they are off: %s", answer(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0)));
+	show("on: %s", answer(prctl(PR_SET_THP_DISABLE, 0, 0, 0, 0)));
+	show("they are off: %s", answer(prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0)));
+	show("one argument too many: %s", answer(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 1)));
+}
+
 int main(int argc, char **argv)
 {
 	static const struct guest_case cases[] = {
 		{"tasks", case_tasks},
 		{"limits", case_limits},
+		{"large_pages", case_large_pages},
 		{NULL, NULL},
 	};
 

@@ -284,6 +284,35 @@ static int64_t sys_signalfd4(struct thread *thread, const uint64_t args[6])
 	return create_signalfd(thread, args, args[3]);
 }
 
+/* Who kills its own process ends it like any other death, so that what it stored into mapped files
+ * gets there. */
+static int64_t send_signal(struct thread *thread, long number, const uint64_t args[6], bool to_self,
+			   uint64_t signal)
+{
+	if (to_self && (int)signal == SIGKILL)
+		process_end(thread->process, 0, SIGKILL);
+	return host_syscall(number, args);
+}
+
+static int64_t sys_kill(struct thread *thread, const uint64_t args[6])
+{
+	return send_signal(thread, __NR_kill, args, (pid_t)args[0] == getpid(), args[1]);
+}
+
+static int64_t sys_tkill(struct thread *thread, const uint64_t args[6])
+{
+	return send_signal(thread, __NR_tkill, args, (pid_t)args[0] == thread->tid, args[1]);
+}
+
+static int64_t sys_tgkill(struct thread *thread, const uint64_t args[6])
+{
+	const bool to_self = (pid_t)args[0] == getpid() && (pid_t)args[1] == thread->tid;
+
+	return send_signal(thread, __NR_tgkill, args, to_self, args[2]);
+}
+
+static const char own_death[] = "SIGKILL to itself ends it as other signals do, by way of Quire";
+
 static const struct syscall_row rows[] = {
 	ROW_OWN(rt_sigaction, HOW_TASK, 0,
 		"the host's disposition follows: ignored, default, or caught by Quire",
@@ -302,9 +331,9 @@ static const struct syscall_row rows[] = {
 	ROW_OWN(rt_tgsigqueueinfo, HOW_TASK, 0, NULL, A_INT(tgid), A_INT(tid), A_INT(sig),
 		A_ADDRESS(info)),
 	ROW_OWN(sigaltstack, HOW_TASK, 0, NULL, A_ADDRESS(ss), A_ADDRESS(old_ss)),
-	ROW_HOST(kill, 0, A_INT(pid), A_INT(sig)),
-	ROW_HOST(tkill, 0, A_INT(tid), A_INT(sig)),
-	ROW_HOST(tgkill, 0, A_INT(tgid), A_INT(tid), A_INT(sig)),
+	ROW_OWN(kill, HOW_HOST, 0, own_death, A_INT(pid), A_INT(sig)),
+	ROW_OWN(tkill, HOW_HOST, 0, own_death, A_INT(tid), A_INT(sig)),
+	ROW_OWN(tgkill, HOW_HOST, 0, own_death, A_INT(tgid), A_INT(tid), A_INT(sig)),
 	ROW_OWN(signalfd, HOW_TASK, 0, NULL, A_INT(fd), A_ADDRESS(mask), A_LONG(sizemask)),
 	ROW_OWN(signalfd4, HOW_TASK, 0, NULL, A_INT(fd), A_ADDRESS(mask), A_LONG(sizemask),
 		A_INT(flags)),

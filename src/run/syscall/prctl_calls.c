@@ -112,6 +112,7 @@ static int64_t sys_prctl(struct thread *thread, const uint64_t args[6])
 	case PR_SET_NO_NEW_PRIVS:
 	case PR_GET_NO_NEW_PRIVS:
 	case PR_GET_THP_DISABLE:
+	case PR_SET_THP_DISABLE: /* large pages are those that the host gives to the frames */
 	case PR_CAP_AMBIENT:
 	case PR_SET_PTRACER:
 	case PR_GET_SPECULATION_CTRL:
