@@ -78,7 +78,8 @@ static int read_readahead(struct run_command *command)
 	return 0;
 }
 
-/* A name that ends in a colon and a number is taken apart there. */
+/* A name that ends in a colon and a number is taken apart there; memory without a number is most
+ * likely a slip, and no file. */
 static int read_swap(struct run_command *command)
 {
 	bool sized;
@@ -88,7 +89,8 @@ static int read_swap(struct run_command *command)
 	command->options.swap = command->swap;
 	command->options.swap_size = 0;
 	sized = shell_cut_size(command->swap, &command->options.swap_size);
-	if (!command->swap[0] || (sized && command->options.swap_size < PAGE_SIZE))
+	if (!command->swap[0] || (sized && command->options.swap_size < PAGE_SIZE) ||
+	    strncmp(command->swap, "memory:", strlen("memory:")) == 0)
 		return subcommand_refuse(
 			"run", "swap", optarg,
 			"FILE, FILE:N or memory:N is wanted, N bytes of at least a page, as "

@@ -138,6 +138,7 @@ static void test_refused(void **state)
 		"--swap=:4096 prog",
 		"--swap=a:100 prog",
 		"--swap=a:0 prog",
+		"--swap=memory:1GB prog",
 		"--readahead=4G prog",
 		"--readahead=x prog",
 		"--what prog",
