@@ -82,7 +82,8 @@ static pteval_t map_swapped_page(struct vm_fault *vmf, pteval_t accessed)
 	return bits;
 }
 
-/* The slot has one holder less; a page that is being written needs no copy there. Page locked. */
+/* The slot has one holder less; a page that is being written needs no copy there. Page and entry
+ * locked. */
 static void give_up_slot(struct vm_fault *vmf, pteval_t mapped)
 {
 	struct quire *quire = vmf->mm->quire;
@@ -164,9 +165,10 @@ uint32_t do_swap_page(struct vm_fault *vmf)
 	mapped = map_swapped_page(vmf, PTE_ACCESSED);
 	if (quire->params.anon_fault_around > PAGE_SIZE)
 		map_neighbours(vmf);
-	spin_unlock(vmf->ptl);
+	/* Until the page is unlocked the entry keeps it: who unmaps it then finds it unlocked. */
 	give_up_slot(vmf, mapped);
 	unlock_page(vmf->page);
+	spin_unlock(vmf->ptl);
 	fault_publish(vmf);
 	/* A write to a page that others share goes on as a write fault of a present page. */
 	return (vmf->flags & FAULT_WRITE) && !(mapped & PTE_WRITE) ? VM_FAULT_RETRY : VM_FAULT_DONE;
