@@ -68,6 +68,13 @@ int run_private_fd(const struct run *run, int fd)
 	return error ? error : moved;
 }
 
+int run_open_output(const struct run *run, const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+
+	return fd < 0 ? -errno : run_private_fd(run, fd);
+}
+
 /* The program may close its standard error, or put something else there. */
 static void keep_standard_error(const struct run *run)
 {
@@ -192,6 +199,9 @@ static int create_parts(struct run *run, char *why, size_t why_bytes)
 
 	if (error)
 		return error;
+	error = report_open(run, why, why_bytes);
+	if (error)
+		return error;
 	if (run->options.trace_file &&
 	    trace_create(run, run->options.trace_file, &run->trace, why, why_bytes) != 0)
 		return -EINVAL;
@@ -259,6 +269,8 @@ void run_destroy(struct run *run)
 	mapped_files_destroy(run->files);
 	if (run->machine)
 		kvm_machine_destroy(run->machine);
+	if (run->report->file)
+		fclose(run->report->file);
 	free(run->report);
 	free(run);
 }

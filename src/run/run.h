@@ -78,6 +78,8 @@ void run_destroy(struct run *run);
 /* Moves a descriptor of Quire's own out of the program's sight; closes the old number also on
  * failure. The new number, or -errno. */
 QUIRE_MUST_CHECK int run_private_fd(const struct run *run, int fd);
+/* Opens a file that the user named for Quire to write, empty. A private descriptor, or -errno. */
+QUIRE_MUST_CHECK int run_open_output(const struct run *run, const char *path);
 static inline bool run_fd_is_private(const struct run *run, int fd)
 {
 	return fd >= run->fd_base;

@@ -3,7 +3,6 @@
  * The counters of a run, and when and where its report goes.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,34 +52,40 @@ void report_unknown_syscall(struct report *report, int64_t number)
 			number);
 }
 
-/* Written to a new file beside it and renamed, so that nobody finds half a report. */
-static int write_file(const json_t *tree, const char *path)
+int report_open(struct run *run, char *why, size_t why_bytes)
 {
-	char temporary[4096];
-	FILE *stream;
+	const char *path = run->options.report_file;
+	int fd;
+
+	if (!path)
+		return 0;
+	fd = run_open_output(run, path);
+	run->report->file = fd >= 0 ? fdopen(fd, "w") : NULL;
+	if (run->report->file)
+		return 0;
+	snprintf(why, why_bytes, "the report %s cannot be written: %s", path,
+		 strerror(fd < 0 ? -fd : errno));
+	if (fd >= 0)
+		close(fd);
+	return -EINVAL;
+}
+
+static int write_file(const json_t *tree, FILE *file)
+{
 	int error = 0;
 
-	if ((size_t)snprintf(temporary, sizeof(temporary), "%s.new", path) >= sizeof(temporary))
-		return -ENAMETOOLONG;
-	stream = fopen(temporary, "we");
-	if (!stream)
-		return -errno;
-	if (json_dumpf(tree, stream, JSON_INDENT(2)) || fputc('\n', stream) == EOF)
+	if (json_dumpf(tree, file, JSON_INDENT(2)) || fputc('\n', file) == EOF)
 		error = errno ? -errno : -EIO;
-	if (fclose(stream) && !error)
+	if (fflush(file) && !error)
 		error = -errno;
-	if (!error && rename(temporary, path))
-		error = -errno;
-	if (error)
-		unlink(temporary);
 	return error;
 }
 
 /* Standard error may be the program's and closed: then there is nobody to tell. */
-static int write_report(const json_t *tree, const char *path)
+static int write_report(const json_t *tree, FILE *file)
 {
-	if (path)
-		return write_file(tree, path);
+	if (file)
+		return write_file(tree, file);
 	report_print(tree, stderr);
 	return fflush(stderr) ? -errno : 0;
 }
@@ -95,7 +100,7 @@ int report_finish(struct run *run, int status)
 		return 0;
 	tree = report_tree(run, status);
 	if (tree) {
-		error = write_report(tree, path);
+		error = write_report(tree, run->report->file);
 		json_decref(tree);
 	}
 	if (error)

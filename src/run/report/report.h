@@ -33,8 +33,12 @@ struct report {
 	_Atomic uint64_t signals;            /* A: delivered to handlers */
 	_Atomic uint64_t threads;            /* A: ever started */
 	uint64_t start_ns;                   /* set once */
+	FILE *file;                          /* set once: of the option, or NULL */
 };
 
+/* Opens the file that the options name, now: the program may change its directory, its root and its
+ * rights. 0, or -EINVAL with one line in `why`. */
+QUIRE_MUST_CHECK int report_open(struct run *run, char *why, size_t why_bytes);
 /* One system call ended. `number` may be anything. */
 void report_count_syscall(struct report *report, int64_t number, int64_t result, uint64_t ns);
 void report_count_fault(struct report *report, uint64_t ns);

@@ -10,7 +10,6 @@
 #include "run/report/trace.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,13 +199,6 @@ void trace_call(struct trace *trace, int64_t number, const uint64_t args[6], int
 	put_records(trace, &record, 1);
 }
 
-static int open_trace(const struct run *run, const char *path)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
-
-	return fd < 0 ? -errno : run_private_fd(run, fd);
-}
-
 int trace_create(const struct run *run, const char *path, struct trace **result, char *why,
 		 size_t why_bytes)
 {
@@ -221,7 +213,7 @@ int trace_create(const struct run *run, const char *path, struct trace **result,
 	int error = -ENOMEM;
 
 	if (trace) {
-		trace->fd = open_trace(run, path);
+		trace->fd = run_open_output(run, path);
 		error = trace->fd < 0 ? trace->fd : -pthread_key_create(&trace->key, thread_ends);
 		if (error && trace->fd >= 0)
 			close(trace->fd);

@@ -40,9 +40,9 @@ static void finish(struct run *run, int wait_status)
 
 	if (error)
 		fprintf(stderr, "quire: writing back mapped files: %s\n", strerror(-error));
-	/* Both have said what went wrong; the program's end stays what it is. */
-	if (report_finish(run, wait_status) != 0 || trace_finish(run->trace) != 0)
-		fflush(stderr);
+	/* Both say what went wrong; the program's end stays what it is. */
+	(void)report_finish(run, wait_status);
+	(void)trace_finish(run->trace);
 }
 
 /* By the signal itself, without a core file: it would be Quire's, not the program's. */
