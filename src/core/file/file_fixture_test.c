@@ -39,11 +39,9 @@ static bool is_hit(const struct test_store *store, const struct quire_request *r
 		store->error_offset - request->offset < request_bytes(request));
 }
 
-static int test_submit(struct quire_store *base, struct quire_request *request)
+static void log_request(struct test_store *store, const struct quire_request *request)
 {
-	struct test_store *store = to_test_store(base);
-	int error = request->direction == QUIRE_READ ? store->read_error : store->write_error;
-
+	pthread_mutex_lock(&store->lock);
 	if (store->nr_log < TEST_LOG_MAX)
 		store->log[store->nr_log++] = (struct test_log_entry){
 			.direction = request->direction,
@@ -51,6 +49,23 @@ static int test_submit(struct quire_store *base, struct quire_request *request)
 			.bytes = request_bytes(request),
 			.nr_segments = request->nr_segments,
 		};
+	pthread_mutex_unlock(&store->lock);
+}
+
+static void hold_request(struct test_store *store, struct quire_request *request)
+{
+	pthread_mutex_lock(&store->lock);
+	assert_true(store->nr_held < TEST_HELD_MAX);
+	store->held[store->nr_held++] = request;
+	pthread_mutex_unlock(&store->lock);
+}
+
+static int test_submit(struct quire_store *base, struct quire_request *request)
+{
+	struct test_store *store = to_test_store(base);
+	int error = request->direction == QUIRE_READ ? store->read_error : store->write_error;
+
+	log_request(store, request);
 	if (store->submit_error && is_hit(store, request))
 		return store->submit_error;
 	if (error && is_hit(store, request)) {
@@ -58,8 +73,7 @@ static int test_submit(struct quire_store *base, struct quire_request *request)
 		return 0;
 	}
 	if (store->hold) {
-		assert_true(store->nr_held < TEST_HELD_MAX);
-		store->held[store->nr_held++] = request;
+		hold_request(store, request);
 		return 0;
 	}
 	return store->inner->ops->submit(store->inner, request);
@@ -114,6 +128,7 @@ static void test_close(struct quire_store *base)
 	if (store->closed)
 		*store->closed = true;
 	store->inner->ops->close(store->inner);
+	pthread_mutex_destroy(&store->lock);
 	quire_free(store);
 }
 
@@ -183,6 +198,7 @@ struct test_store *test_store_create(uint64_t bytes)
 	store->base.ops = &test_store_ops;
 	store->base.writable = true;
 	store->error_offset = UINT64_MAX;
+	pthread_mutex_init(&store->lock, NULL);
 	assert_int_equal(quire_memory_store_create(0, &store->inner), 0);
 	for (uint64_t offset = 0; offset < bytes; offset += PAGE_SIZE) {
 		uint64_t count = min_u64(PAGE_SIZE, bytes - offset);

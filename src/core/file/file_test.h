@@ -11,6 +11,8 @@
 
 #include <quire/store.h>
 
+#include <pthread.h>
+
 #define TEST_LOG_MAX 256
 #define TEST_HELD_MAX 64
 
@@ -20,21 +22,23 @@ struct test_log_entry {
 	uint32_t nr_segments;
 };
 
-/* Used by one thread at a time, but for transfers once the log is full. */
+/* Several threads may transfer at a time; what else there is, is for one thread while no other
+ * transfers. L = lock. */
 struct test_store {
 	struct quire_store base;
 	struct quire_store *inner; /* in memory */
-	uint32_t nr_log;
-	struct test_log_entry log[TEST_LOG_MAX]; /* the first requests since log_clear */
+	pthread_mutex_t lock;
+	uint32_t nr_log;                         /* L */
+	struct test_log_entry log[TEST_LOG_MAX]; /* L: the first requests since log_clear */
 	int read_error, write_error;             /* through `done`; 0: none */
 	int submit_error;                        /* from submit() */
 	uint64_t error_offset; /* only requests that hold this byte fail; UINT64_MAX: all */
 	int resize_error, discard_error, sync_error, size_error;
 	_Atomic uint32_t nr_sync, nr_discard;
-	bool hold; /* requests wait for test_store_release() */
-	uint32_t nr_held;
-	struct quire_request *held[TEST_HELD_MAX];
-	bool *closed; /* set when it is closed */
+	bool hold;                                 /* requests wait for test_store_release() */
+	uint32_t nr_held;                          /* L */
+	struct quire_request *held[TEST_HELD_MAX]; /* L */
+	bool *closed;                              /* set when it is closed */
 };
 
 /* A store of `bytes` recognisable bytes: byte i is test_byte(i). */

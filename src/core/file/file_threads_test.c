@@ -149,8 +149,6 @@ static void writers_see_their_own_pages(void **state)
 
 	(void)state;
 	file_fixture_setup(&fixture, MEMORY, 0, 8 * PAGE_SIZE);
-	/* The log of requests is for one thread only. */
-	fixture.store->nr_log = TEST_LOG_MAX;
 	shared.file = fixture.file;
 	shared.quire = fixture.quire;
 	assert_int_equal(file_truncate(fixture.file, END << PAGE_SHIFT), 0);
